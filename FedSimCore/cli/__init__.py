@@ -1,0 +1,1 @@
+"""The command `fedsim`; one file per noun, each thin over its room."""

@@ -1,0 +1,46 @@
+"""The command ``fedsim``: verbs, errors and exit codes in one place."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from FedSimCore import __version__
+from FedSimCore.errors import ExitCode, FedSimError
+
+app = typer.Typer(
+    name="fedsim",
+    help="Hearts that can be moved, imaged and learnt from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"fedsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None: ...
+
+
+def main() -> None:
+    """Run ``fedsim`` and exit with a code of :class:`ExitCode`."""
+    try:
+        app()
+    except FedSimError as error:
+        typer.echo(f"fedsim: {error}", err=True)
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        typer.echo("fedsim: cancelled.", err=True)
+        sys.exit(int(ExitCode.CANCELLED))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Cone-beam CT: materials, spectra, geometry, projector, reconstruction, noise, simulator."""

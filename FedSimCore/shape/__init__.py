@@ -1,0 +1,1 @@
+"""The statistical shape model of the heart: meshes, voxelizer, modes, pose, fit, measurements."""

@@ -1,0 +1,47 @@
+# The two commands of the README. Each makes its own virtual environment in .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo_out
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test test-slow lint bench clean
+help:
+	@echo "make demo       set up and run the main job on what ships; pictures go to $(OUT)/"
+	@echo "make test       set up, lint, type-check and test"
+	@echo "make test-slow  the long checks too"
+	@echo "make bench      benchmarks beside their peers; results go to Testing/results/"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: its pin keeps pip from choosing a newer build with gigabytes of CUDA.
+$(VENV)/torch.done: $(BIN)/python constraints.txt
+	$(INSTALL) torch
+	@touch $@
+$(VENV)/demo.done: $(VENV)/torch.done pyproject.toml
+	$(INSTALL) -e ".[pictures]"
+	@touch $@
+$(VENV)/test.done: $(VENV)/torch.done pyproject.toml
+	$(INSTALL) -e ".[test]"
+	@touch $@
+$(VENV)/bench.done: $(VENV)/torch.done pyproject.toml
+	$(INSTALL) -e ".[bench]"
+	@touch $@
+
+demo: $(VENV)/demo.done
+	$(BIN)/fedsim demo -o $(OUT)
+
+lint: $(VENV)/test.done
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+test: lint
+	$(BIN)/python -m pytest
+test-slow: lint
+	$(BIN)/python -m pytest -m "slow or not slow"
+bench: $(VENV)/bench.done
+	$(BIN)/fedsim bench voxelizer
+	$(BIN)/fedsim bench ct
+clean:
+	rm -rf $(VENV) $(OUT)
