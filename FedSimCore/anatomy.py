@@ -35,7 +35,7 @@ class Region(BaseModel):
         mmwhs: label values in MM-WHS files (500, 205, ...; the left atrium has the stray 421 as well as 420).
         imagechd: label values in ImageCHD files.
         code: SNOMED CT structure code.
-        color: RGB, 0 to 255, of 3D Slicer's anatomy colour table where it has the structure.
+        color: RGB, 0 to 255; red for oxygenated blood, blue for deoxygenated.
         tissue: default tissue of the CT simulator.
     """
 
