@@ -58,6 +58,21 @@ class Topology:
         result[self.faces] = self.face_region[:, None]
         return result
 
+    @cached_property
+    def open_edges(self) -> dict[int, int]:
+        """Number of edges by region label that are not shared by oppositely oriented faces.
+
+        Empty if every region is a closed, consistently oriented surface.
+        """
+        ends = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+        forward = np.where(ends[:, 0] < ends[:, 1], 1, -1)
+        key = np.column_stack((np.sort(ends, axis=1), np.repeat(self.face_region, 3)))[ends[:, 0] != ends[:, 1]]
+        edges, edge_of = np.unique(key, axis=0, return_inverse=True)
+        balance = np.zeros(len(edges), dtype=np.int64)
+        np.add.at(balance, edge_of.reshape(-1), forward[ends[:, 0] != ends[:, 1]])
+        labels, counts = np.unique(edges[balance != 0, 2], return_counts=True)
+        return {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
+
 
 @dataclass(frozen=True, eq=False)
 class HeartMesh:
