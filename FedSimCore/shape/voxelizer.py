@@ -13,6 +13,7 @@ the paper trained (Li et al. 2020, section 2.2) are in :mod:`FedSimCore.shape.pa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -183,7 +184,7 @@ def _running_sum(steps: Tensor, start: Tensor) -> Tensor:
         return steps.cumsum(1, dtype=steps.dtype)
     # Whole planes at a time: twenty times faster on a CPU than cumsum, which goes along X with a stride.
     slices = steps[:, int(start.min()) : int(start.max()) + 1].unbind(1)
-    for previous, current in zip(slices[:-1], slices[1:], strict=True):
+    for previous, current in pairwise(slices):
         current.add_(previous)
     return steps
 
