@@ -8,26 +8,19 @@ counts into the first call, which is reported apart.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from FedSimCore import __version__
+from FedSimCore.benchmarks.machine import MIB, main_memory_peak_mib, resident_mib
 from FedSimCore.errors import MissingDependencyError
 from FedSimCore.files import atomic_path, write_json
 from FedSimCore.progress import Progress, silent
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -164,39 +157,9 @@ def cuda_peak_mib() -> float:
     """Return the peak of CUDA memory since the last call of this function, and start anew."""
     import torch
 
-    peak = torch.cuda.max_memory_allocated() / _MIB
+    peak = torch.cuda.max_memory_allocated() / MIB
     torch.cuda.reset_peak_memory_stats()
     return peak
-
-
-def machine(packages: Sequence[str]) -> dict[str, Any]:
-    """Describe when, where and with what is measured.
-
-    Args:
-        packages: distributions whose versions matter; one that is not installed is left out.
-    """
-    import torch
-
-    described: dict[str, Any] = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": round(os.getloadavg()[0], 2),
-        "threads": torch.get_num_threads(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "fedsim": __version__,
-    }
-    if torch.cuda.is_available():
-        described["gpu"] = torch.cuda.get_device_name()
-    for package in packages:
-        try:
-            described[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return described
 
 
 def write_report(report: Report, described: Mapping[str, Any], folder: Path, name: str) -> list[Path]:
@@ -219,17 +182,16 @@ def write_report(report: Report, described: Mapping[str, Any], folder: Path, nam
 
 
 def _first_call(contender: Contender) -> tuple[Callable[[], object], float, float | None]:
-    measure_peak = contender.device_peak_mib or _main_memory_peak_mib
-    before = measure_peak()
-    held = _resident_mib() if contender.device_peak_mib is None else 0.0
+    measure_peak = contender.device_peak_mib or main_memory_peak_mib
+    measure_peak()
+    held = resident_mib() if contender.device_peak_mib is None else 0.0
     start = time.perf_counter()
     call = contender.prepare()
     call()
     contender.synchronize()
     seconds = time.perf_counter() - start
     peak = measure_peak()
-    known = before is not None and peak is not None and held is not None
-    return call, seconds, max(0.0, peak - held) if known else None
+    return call, seconds, None if peak is None or held is None else max(0.0, peak - held)
 
 
 def _lap(call: Callable[[], object], synchronize: Callable[[], object]) -> tuple[float, float]:
@@ -238,52 +200,6 @@ def _lap(call: Callable[[], object], synchronize: Callable[[], object]) -> tuple
     call()
     synchronize()
     return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _main_memory_peak_mib() -> float | None:
-    """Read the process's peak resident memory since the last call, and start anew; None except on Linux."""
-    try:
-        peak = _status_mib("VmHWM")
-        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
-    except OSError:
-        return None
-    return peak
-
-
-def _resident_mib() -> float | None:
-    try:
-        return _status_mib("VmRSS")
-    except OSError:
-        return None
-
-
-def _status_mib(key: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1]) / 1024
-    raise OSError(key)
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """Return the commit of the source tree, marked ``+`` if tracked files differ from it."""
-    root = Path(__file__).resolve().parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _markdown(report: Report, described: Mapping[str, Any], command: str) -> str:
