@@ -69,9 +69,9 @@ def ray_hits(points: Tensor, faces: Tensor, size: tuple[int, int], axis: int, *,
 
     # One entry for each pair of a triangle and a row that it crosses.
     face = torch.repeat_interleave(count)
-    row = first[face] + _position_in_run(face, count)
-    low, middle, high = corners[face].unbind(1)
-    upper = row >= rows[middle]
+    row = _pick(first, face) + _position_in_run(face, count)
+    low, middle, high = _pick(corners, face).unbind(1)
+    upper = row >= _pick(rows, middle)
     long = _cross(row, low, high, rows, columns, depths)
     short = _cross(row, torch.where(upper, middle, low), torch.where(upper, high, middle), rows, columns, depths)
     long_end = long.column.ceil().clamp(0, size[1])
@@ -80,18 +80,22 @@ def ray_hits(points: Tensor, faces: Tensor, size: tuple[int, int], axis: int, *,
     # One entry for each ray between the two crossings of such a pair.
     extent = (long_end - short_end).long()
     pair = torch.repeat_interleave(extent.abs())
-    column = torch.minimum(long_end, short_end).long()[pair] + _position_in_run(pair, extent.abs())
-    start, end = short.column[pair], long.column[pair]
+    column = _pick(torch.minimum(long_end, short_end).long(), pair) + _position_in_run(pair, extent.abs())
+    start, end = _pick(short.column, pair), _pick(long.column, pair)
     share = ((column - start) / (end - start)).clamp(0, 1)
-    depth = torch.lerp(short.depth[pair], long.depth[pair], share)
+    depth = torch.lerp(_pick(short.depth, pair), _pick(long.depth, pair), share)
     # For (row, column, axis) right-handed, i.e. axis 0 and 2, an even corner order whose long edge lies at the
     # larger column faces away from the ray's origin.
     handedness = 1 if axis == 1 else -1
     orientation = torch.where(odd, -handedness, handedness)
-    entering = (orientation[face] * extent.sign())[pair]
-    weights = _barycentric(share, long.fraction[pair], short.fraction[pair], upper[pair]) if with_weights else None
-    hit_face = face[pair]
-    return RayHits(hit_face, row[pair], column, depth, entering, corners[hit_face] if with_weights else None, weights)
+    entering = _pick(_pick(orientation, face) * extent.sign(), pair)
+    weights = (
+        _barycentric(share, *(_pick(x, pair) for x in (long.fraction, short.fraction, upper))) if with_weights else None
+    )
+    hit_face = _pick(face, pair)
+    return RayHits(
+        hit_face, _pick(row, pair), column, depth, entering, _pick(corners, hit_face) if with_weights else None, weights
+    )
 
 
 def index_points(vertices: Tensor, grid: Grid) -> Tensor:
@@ -129,17 +133,22 @@ def _sorted_corners(rows: Tensor, faces: Tensor, row_count: int) -> tuple[Tensor
     return corners, end - first, first, odd
 
 
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """Take entries along the first axis; on a CPU several times faster than ``values[index]``."""
+    return values.index_select(0, index)
+
+
 def _position_in_run(owner: Tensor, count: Tensor) -> Tensor:
     """Return 0, 1, 2... within each run of equal owners, where owner i has ``count[i]`` entries."""
     start = count.cumsum(0) - count
-    return torch.arange(len(owner), device=owner.device) - start[owner]
+    return torch.arange(len(owner), device=owner.device) - _pick(start, owner)
 
 
 def _cross(row: Tensor, low: Tensor, high: Tensor, rows: Tensor, columns: Tensor, depths: Tensor) -> _Crossings:
     """Cross edges from ``low`` to ``high`` (vertex indices, ascending in row) with a row."""
-    fraction = (row - rows[low]) / (rows[high] - rows[low])
-    column = columns[low] + fraction * (columns[high] - columns[low])
-    depth = depths[low] + fraction * (depths[high] - depths[low])
+    start, end = _pick(rows, low), _pick(rows, high)
+    fraction = (row - start) / (end - start)
+    column, depth = (a + fraction * (b - a) for a, b in ((_pick(x, low), _pick(x, high)) for x in (columns, depths)))
     return _Crossings(fraction, column, depth)
 
 
