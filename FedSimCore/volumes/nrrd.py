@@ -1,0 +1,124 @@
+"""NRRD files (``.nrrd``) through SimpleITK, and the change between ITK's LPS and our RAS."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from FedSimCore.errors import InputError
+from FedSimCore.files import atomic_path
+from FedSimCore.volumes.grid import Grid
+from FedSimCore.volumes.reading import VolumeWarning, check_file_can_hold, reading, spatial_shape
+from FedSimCore.volumes.volume import Volume
+
+_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MM_PER_UNIT = {"mm": 1.0, "": 1.0, "???": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001}
+_BYTES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
+_LONGEST_HEADER = 1 << 20
+
+
+def read_nrrd(path: Path) -> Volume:
+    """Read a NRRD file in the file's dtype.
+
+    Raises:
+        InputError: the file is missing, truncated, damaged, detached, not scalar 3D, or its affine can't be inverted.
+
+    Warns:
+        VolumeWarning: the header has no ``space`` field, so LPS is assumed as ITK does.
+    """
+    with reading(path, "NRRD"):
+        fields = _header(path)
+        _check_claims(path, fields)
+        if "space" not in fields:
+            warnings.warn(
+                f"{path} does not say in which space it lies; it is read as LPS, as ITK does, check left and right.",
+                VolumeWarning,
+                stacklevel=2,
+            )
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("NrrdImageIO")
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        if reader.GetNumberOfComponents() != 1:
+            raise InputError(f"{path} has {reader.GetNumberOfComponents()} values a voxel; export a scalar image.")
+        spatial_shape(path, reader.GetSize())
+        image = reader.Execute()
+        volume = from_itk(image if image.GetDimension() == 3 else image[:, :, :, 0])
+        scale = _length_unit(path, fields)
+        affine = volume.grid.affine.copy()
+        affine[:3] *= scale
+        return Volume(volume.array, Grid(volume.grid.shape, affine))
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Return the fields of the header, names in lower case."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    if not start.startswith(b"NRRD000"):
+        raise InputError(
+            f"{path} is {'empty' if not start else 'not a NRRD file'}; check its extension or copy it again."
+        )
+    text = re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0].decode("latin-1")
+    pairs = (line.split(":", 1) for line in text.splitlines()[1:] if ":" in line and not line.startswith("#"))
+    return {name.strip().lower(): value.strip() for name, value in pairs}
+
+
+def _check_claims(path: Path, fields: dict[str, str]) -> None:
+    """Refuse impossible sizes before ITK allocates what the header claims."""
+    if "data file" in fields or "datafile" in fields:
+        raise InputError(f"{path} keeps its voxels in another file; save it with an attached header (.nrrd).")
+    if "sizes" not in fields:
+        raise InputError(f"{path} ends within its header; copy or export it again.")
+    sizes = [int(size) for size in fields["sizes"].split()]
+    if len(sizes) > 4 or (len(sizes) == 4 and 1 not in (sizes[0], sizes[3])):
+        raise InputError(
+            f"{path} is {len(sizes)}D {tuple(sizes)}, several channels or layers; export one 3D volume of it."
+        )
+    shape = spatial_shape(path, sizes[1:] if len(sizes) == 4 and sizes[0] == 1 else sizes)
+    kind = fields.get("type", "").replace("unsigned ", "u").replace("signed ", "")
+    claimed = shape[0] * shape[1] * shape[2] * _BYTES.get(kind, 1)
+    check_file_can_hold(path, claimed, compressed=fields.get("encoding", "") not in ("raw", "txt", "text", "ascii"))
+
+
+def _length_unit(path: Path, fields: dict[str, str]) -> float:
+    units = set(re.findall(r'"([^"]*)"', fields.get("space units", "")))
+    if len(units) > 1 or not units <= _MM_PER_UNIT.keys():
+        raise InputError(f"{path} gives its lengths in {sorted(units)}; convert them to millimetres.")
+    return _MM_PER_UNIT[units.pop()] if units else 1.0
+
+
+def write_nrrd(volume: Volume, path: Path) -> None:
+    """Write a volume, compressed, in its own dtype.
+
+    Raises:
+        DiskError: the file can't be written.
+    """
+    image = to_itk(volume)
+    with atomic_path(path) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+
+
+def from_itk(image: sitk.Image) -> Volume:
+    """Return a 3D SimpleITK image as a volume (LPS to RAS, array axes i, j, k)."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    array: NDArray[Any] = sitk.GetArrayFromImage(image).T
+    return Volume(array, Grid((array.shape[0], array.shape[1], array.shape[2]), _RAS_FROM_LPS @ affine))
+
+
+def to_itk(volume: Volume) -> sitk.Image:
+    """Return a volume as a SimpleITK image (RAS to LPS)."""
+    affine = _RAS_FROM_LPS @ volume.grid.affine
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
+    spacing = volume.grid.spacing_mm
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image
