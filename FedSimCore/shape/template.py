@@ -1,0 +1,207 @@
+"""The template: seven closed surfaces with evenly spread triangles, made from the mean of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, sparse
+from scipy.spatial import cKDTree
+
+from FedSimCore.anatomy import labels as region_labels
+from FedSimCore.errors import InputError
+from FedSimCore.shape.labelled_heart import LabelledHeart
+from FedSimCore.shape.mesh import HeartMesh, Topology
+from FedSimCore.shape.procrustes import Similarity, align
+from FedSimCore.shape.surfaces import (
+    Surface,
+    from_polydata,
+    isosurface,
+    outward,
+    surface_area,
+    to_polydata,
+    vertex_normals,
+)
+from FedSimCore.volumes import Grid
+
+Array = NDArray[np.float64]
+FACE_COUNT = 8600
+FEWEST_FACES = 160
+"""Faces that even the smallest region gets."""
+_CLIP_MM = 25.0
+_SMOOTHING_MM = (1.0, 1.5, 2.0, 3.0, 4.0)
+
+
+def align_cases(hearts: Sequence[LabelledHeart], rounds: int = 3) -> list[Similarity]:
+    """Place all cases roughly in one frame by their regions' centres and their sizes.
+
+    Returns:
+        For each case the similarity that takes the common frame to its world. The frame has the middle size
+        (geometric mean) and the orientation of the cases' mean; its origin is the centre of the heart.
+    """
+    centroids = np.stack([[heart.centroids_mm[label] for label in region_labels()] for heart in hearts])
+    volumes = np.stack([[heart.volumes_mm3[label] for label in region_labels()] for heart in hearts])
+    sizes = np.cbrt(volumes.sum(1))
+    scales = sizes / np.exp(np.log(sizes).mean())
+    weights = (volumes / volumes.sum(1, keepdims=True)).mean(0)
+    mean = np.mean([(c - weights @ c) / s for c, s in zip(centroids, scales, strict=True)], axis=0)
+    for _ in range(rounds):
+        maps = [align(c, mean, weights, 1 / s) for c, s in zip(centroids, scales, strict=True)]
+        mean = np.mean([map_(c) for map_, c in zip(maps, centroids, strict=True)], axis=0)
+    return [map_.inverse() for map_ in maps]
+
+
+def registration_grid(hearts: Sequence[LabelledHeart], poses: Sequence[Similarity], spacing_mm: float) -> Grid:
+    """Return a grid in the common frame that holds all cases with a margin."""
+    corners = []
+    for heart, pose in zip(hearts, poses, strict=True):
+        size = np.array(heart.labels.grid.shape) - 1
+        box = np.stack(np.meshgrid(*[(0, n) for n in size], indexing="ij"), -1).reshape(-1, 3)
+        corners.append(pose.inverse()(heart.labels.grid.to_world(box)))
+    low, high = np.concatenate(corners).min(0), np.concatenate(corners).max(0)
+    shape = np.ceil((high - low + 2 * 12.0) / spacing_mm).astype(int)
+    # Whole numbers of the coarsest level's voxels.
+    return Grid.centered(tuple((shape + 3) // 4 * 4), spacing_mm, (low + high) / 2)
+
+
+def mean_distance_maps(
+    hearts: Sequence[LabelledHeart], poses: Sequence[Similarity], grid: Grid
+) -> dict[int, NDArray[np.float32]]:
+    """Return for every region the mean over cases of the signed distance to its surface, mm, negative inside."""
+    total = {label: np.zeros(grid.shape, dtype=np.float32) for label in region_labels()}
+    for heart, pose in zip(hearts, poses, strict=True):
+        to_index = np.linalg.inv(heart.labels.grid.affine) @ pose.matrix() @ grid.affine
+        for label in heart.present:
+            sampled = ndimage.affine_transform(
+                heart.solid(label).astype(np.float32),
+                to_index[:3, :3],
+                to_index[:3, 3],
+                output_shape=grid.shape,
+                order=1,
+            )
+            total[label] += _signed_distance(sampled > 0.5, grid)
+    return {label: sum_ / len(hearts) for label, sum_ in total.items()}
+
+
+def _signed_distance(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask.T).astype(np.uint8))
+    image.SetSpacing([float(s) for s in grid.spacing_mm])
+    distance = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    return np.clip(sitk.GetArrayFromImage(distance).T, -_CLIP_MM, _CLIP_MM)
+
+
+def template_from_distance_maps(
+    distance: Mapping[int, NDArray[np.float32]], grid: Grid, face_count: int = FACE_COUNT
+) -> HeartMesh:
+    """Make the template's surfaces where the mean signed distance is zero, with faces shared out by area."""
+    surfaces = {label: _simply_connected_surface(distance[label], grid, label) for label in region_labels()}
+    areas = {label: surface_area(*surface) for label, surface in surfaces.items()}
+    total = sum(areas.values())
+    return join(
+        {
+            label: evenly_triangulated(surface, max(FEWEST_FACES, round(face_count * areas[label] / total)))
+            for label, surface in surfaces.items()
+        }
+    )
+
+
+def _simply_connected_surface(distance: NDArray[np.float32], grid: Grid, label: int) -> Surface:
+    """Return the zero of a signed distance map, smoothed no more than it takes to be one piece without tunnels."""
+    size = int((distance < 0).sum())
+    for smoothing_mm in _SMOOTHING_MM:
+        if size == 0:
+            break
+        smooth = ndimage.gaussian_filter(distance, smoothing_mm / grid.spacing_mm)
+        # Smoothing shrinks what is convex: contour where the volume is what it was.
+        smooth -= np.partition(smooth.ravel(), size)[size]
+        pieces, _ = ndimage.label(smooth < 0)
+        largest = np.bincount(pieces.ravel())[1:].argmax() + 1
+        filled = ndimage.binary_fill_holes(pieces == largest)
+        smooth = np.where(filled, np.minimum(smooth, -1e-3), np.maximum(smooth, 1e-3))
+        vertices, faces = isosurface(smooth, grid)
+        if len(faces) == 2 * len(vertices) - 4:  # Euler's formula for a sphere
+            return vertices, faces
+    raise InputError(
+        f"The cases' regions with label {label} have no common shape once aligned; "
+        "check that all are hearts in the same labelling."
+    )
+
+
+def join(surfaces: Mapping[int, Surface]) -> HeartMesh:
+    """Put the regions' surfaces into one array of vertices, in ascending order of label."""
+    vertices, faces, face_region, start = [], [], [], 0
+    for label in sorted(surfaces):
+        region_vertices, region_faces = surfaces[label]
+        vertices.append(region_vertices)
+        faces.append(region_faces + start)
+        face_region.append(np.full(len(region_faces), label, dtype=np.uint8))
+        start += len(region_vertices)
+    return HeartMesh(np.concatenate(vertices), Topology(np.concatenate(faces), np.concatenate(face_region)))
+
+
+def evenly_triangulated(surface: Surface, face_count: int) -> Surface:
+    """Return a closed surface with about ``face_count`` triangles of similar size and shape.
+
+    Quadric decimation first (Garland and Heckbert 1997), then vertices slide along the surface towards
+    the middle of their neighbourhood.
+
+    Raises:
+        InputError: no closed 2-manifold of this size could be made.
+    """
+    import trimesh
+
+    # A decimation may pinch the surface; another target ends in other collapses.
+    for attempt in range(8):
+        vertices, faces = _decimated(surface, face_count * (1 + 0.02 * attempt))
+        mesh = trimesh.Trimesh(vertices, faces, process=False)
+        if mesh.is_watertight and mesh.is_winding_consistent and len(faces) == 2 * len(vertices) - 4:
+            return slide_evenly(vertices, faces, surface), faces
+    raise InputError(
+        f"The mean surface of a region cannot be made a closed mesh of {face_count} triangles; "
+        "check the label maps for tunnels and holes."
+    )
+
+
+def _decimated(surface: Surface, face_count: float) -> Surface:
+    from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
+
+    vertices, faces = surface
+    decimation = vtkQuadricDecimation()
+    decimation.SetInputData(to_polydata(vertices, faces))
+    decimation.SetTargetReduction(max(0.0, 1 - face_count / len(faces)))
+    decimation.VolumePreservationOn()
+    decimation.Update()
+    vertices, faces = from_polydata(decimation.GetOutput())
+    used, compact = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], compact.reshape(-1, 3)
+    return vertices, outward(vertices, faces)
+
+
+def slide_evenly(vertices: Array, faces: NDArray[np.int64], onto: Surface, iterations: int = 20) -> Array:
+    """Move vertices along a surface until its triangles are about equally large.
+
+    Args:
+        vertices: (v, 3) mm, near the surface.
+        faces: (f, 3).
+        onto: dense surface to stay on.
+        iterations: each goes 0.7 of the way to the area-weighted centre of the faces round a vertex.
+    """
+    tree, normals = cKDTree(onto[0]), vertex_normals(*onto)
+    corner, face = faces.T.ravel(), np.tile(np.arange(len(faces)), 3)
+    for _ in range(iterations):
+        a, b, c = (vertices[faces[:, i]] for i in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        around = sparse.coo_matrix((np.tile(area, 3), (corner, face)), (len(vertices), len(faces))).tocsr()
+        centre = around @ ((a + b + c) / 3) / np.asarray(around.sum(1))
+        moved = vertices + 0.7 * (centre - vertices)
+        distance, nearest = tree.query(moved, k=6)
+        weight = 1 / (distance + 0.1) ** 2
+        weight /= weight.sum(1, keepdims=True)
+        point = np.einsum("nk,nkd->nd", weight, onto[0][nearest])
+        normal = np.einsum("nk,nkd->nd", weight, normals[nearest])
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        vertices = moved - np.einsum("nd,nd->n", moved - point, normal)[:, None] * normal
+    return vertices
