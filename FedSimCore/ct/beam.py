@@ -1,0 +1,131 @@
+"""What the detector reads: from the tissues' line integrals to water-equivalent thickness."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from FedSimCore.ct.energy_groups import EnergyGroups, gather
+from FedSimCore.ct.geometry import ConeBeamGeometry
+from FedSimCore.ct.noise import noisy_signal
+from FedSimCore.ct.scanners import Scanner
+from FedSimCore.ct.water_correction import WaterCorrection
+
+MM_PER_CM = 10.0
+RAYS_AT_ONCE = 1 << 19
+"""Rays whose energies are computed together; bounds the memory of the exponentials to 64 MB."""
+
+
+class Beam:
+    """Tube, dose and detector of one protocol.
+
+    Attributes:
+        groups: the tube's spectrum in groups.
+        water: its water correction.
+    """
+
+    def __init__(self, scanner: Scanner, groups: int) -> None:
+        self.scanner = scanner
+        self.groups: EnergyGroups = gather(scanner.spectrum(), groups)
+        self.water = WaterCorrection(self.groups)
+
+    def exposure(self, geometry: ConeBeamGeometry) -> float:
+        """Return mAs times mm2 at 1 m that reach one detector pixel in one view.
+
+        The pixel at the middle of the detector is taken for all: no bowtie filter, no obliquity.
+        """
+        share_of_rotation = geometry.angular_range_deg / 360.0 / geometry.views
+        pixel_mm2 = geometry.pixel_mm[0] * geometry.pixel_mm[1] * (1000.0 / geometry.source_detector_mm) ** 2
+        return self.scanner.mas * share_of_rotation * pixel_mm2 * self.scanner.detective_efficiency
+
+    def electronic_kev(self, geometry: ConeBeamGeometry) -> float:
+        """Return the electronic noise of one pixel: elements that are binned add their variances."""
+        elements = geometry.pixel_mm[0] * geometry.pixel_mm[1] / self.scanner.detector_element_mm**2
+        return self.scanner.electronic_noise_kev * math.sqrt(elements)
+
+    def water_equivalent(
+        self,
+        line_integrals_mm: Tensor,
+        attenuation: Tensor,
+        geometry: ConeBeamGeometry,
+        generator: torch.Generator | None = None,
+        background: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return what a scanner makes of tissues in its rays.
+
+        Args:
+            line_integrals_mm: (T, views, columns, rows) path through each tissue, mm.
+            attenuation: (T, groups) linear attenuation of the tissues, 1/cm.
+            geometry: detector and views of the line integrals.
+            generator: source of the noise; None for a noiseless scan.
+            background: further line integrals (S, views, ...) mm and their attenuation (S, groups); on a coarser
+                detector that covers the whole one of ``geometry``, of which ``line_integrals_mm`` may then be
+                the middle columns.
+
+        Returns:
+            (views, columns, rows) thickness of water in mm that would give the same reading.
+        """
+        constants = line_integrals_mm.new_tensor([self.groups.signal_kev, self.groups.variance_kev2])
+        relative = constants / constants[0].sum()
+        readings = []
+        views_at_once = max(1, RAYS_AT_ONCE // (geometry.columns * geometry.rows))
+        for first in range(0, geometry.views, views_at_once):
+            last = min(first + views_at_once, geometry.views)
+            inner = line_integrals_mm[:, first:last]
+            outer = None if background is None else background[0][:, first:last]
+            outer_attenuation = None if background is None else background[1]
+            arguments = (inner, attenuation, outer, outer_attenuation, relative, geometry.columns)
+            if torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+                readings.append(checkpoint(_read, *arguments, use_reentrant=False))
+            else:
+                readings.append(_read(*arguments))
+        reading = torch.cat(readings, dim=1)
+        signal = reading[0]
+        if generator is not None:
+            open_kev = self.exposure(geometry) * float(self.groups.signal_kev.sum())
+            noisy = noisy_signal(
+                signal * open_kev,
+                reading[1] * open_kev,
+                electronic_kev=self.electronic_kev(geometry),
+                generator=generator,
+            )
+            signal = noisy / open_kev
+        signal = signal.clamp_min(torch.finfo(signal.dtype).tiny)
+        return MM_PER_CM * self.water(-signal.log())
+
+
+def _read(
+    inner: Tensor,
+    attenuation: Tensor,
+    outer: Tensor | None,
+    outer_attenuation: Tensor | None,
+    relative: Tensor,
+    columns: int,
+) -> Tensor:
+    """Return relative signal and variance (2, views, columns, rows) of a block of views."""
+    width, rows = inner.shape[2:]
+    depth = _mix(attenuation, inner)
+    if outer is not None and outer_attenuation is not None:
+        # Mixed while coarse, enlarged once for each group of energies.
+        coarse = _mix(outer_attenuation, outer)
+        margin = (columns - width) // 2
+        whole = torch.nn.functional.interpolate(coarse, size=(columns, rows), mode="bilinear", align_corners=False)
+        depth = whole + torch.nn.functional.pad(depth, (0, 0, margin, margin))
+    transmitted = depth.neg().exp()
+    return (relative @ transmitted.flatten(1)).view(2, *transmitted.shape[1:])
+
+
+def _mix(attenuation: Tensor, line_integrals_mm: Tensor) -> Tensor:
+    """Return optical depth (groups, views, columns, rows)."""
+    mixed = attenuation.to(line_integrals_mm.dtype).T / MM_PER_CM @ line_integrals_mm.flatten(1)
+    return mixed.view(-1, *line_integrals_mm.shape[1:])
+
+
+@lru_cache(maxsize=8)
+def beam_of(scanner: Scanner, groups: int) -> Beam:
+    """Return the beam of a protocol, made once."""
+    return Beam(scanner, groups)
