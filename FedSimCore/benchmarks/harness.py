@@ -162,23 +162,30 @@ def cuda_peak_mib() -> float:
     return peak
 
 
-def write_report(report: Report, described: Mapping[str, Any], folder: Path, name: str) -> list[Path]:
-    """Write ``name.json`` and ``name.md`` into ``folder`` and return their paths."""
-    command = " ".join(["fedsim", *sys.argv[1:]])
-    content = {
+def as_content(report: Report, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report as plain data for JSON, with the command that was called."""
+    return {
         "title": report.title,
-        "command": command,
+        "command": _command(),
         "machine": dict(described),
         "setting": dict(report.setting),
         "goals": [{**asdict(goal), "met": goal.met} for goal in report.goals],
         "timings": {race: {n: asdict(t) for n, t in timings.items()} for race, timings in report.timings.items()},
         "values": report.values,
     }
+
+
+def write_report(report: Report, described: Mapping[str, Any], folder: Path, name: str) -> list[Path]:
+    """Write ``name.json`` and ``name.md`` into ``folder`` and return their paths."""
     paths = [folder / f"{name}.json", folder / f"{name}.md"]
-    write_json(paths[0], content)
+    write_json(paths[0], as_content(report, described))
     with atomic_path(paths[1]) as temporary:
-        temporary.write_text(_markdown(report, described, command), encoding="utf-8")
+        temporary.write_text(_markdown(report, described, _command()), encoding="utf-8")
     return paths
+
+
+def _command() -> str:
+    return " ".join(["fedsim", *sys.argv[1:]])
 
 
 def _first_call(contender: Contender) -> tuple[Callable[[], object], float, float | None]:

@@ -79,28 +79,25 @@ def label_map(vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
             label is unknown.
     """
     vertices = _checked(vertices, topology).detach()
-    order = _by_priority(topology)
+    by_priority = _by_priority(topology)
     hits = _hits_along_rays(vertices, topology, grid)
     batch, (size_i, size_j, size_k) = len(vertices), grid.shape
-    face_count = len(topology.faces)
-    # Sort the crossings along each ray. Region and direction ride in the low bits of the sorted key.
-    region = _region_index(topology, vertices.device)[hits.face % face_count]
-    ray = (hits.face // face_count * size_j + hits.row) * size_k + hits.column
-    position = ray * (size_i + 1) + _first_inside(hits.depth, size_i)
-    key = ((position * _BITS + region) * 2 + (hits.entering > 0)).sort().values
-    entering = (key & 1) * 2 - 1
-    region = (key >> 1) % _BITS
-    position = key >> 4
-    # Every ray leaves as often as it enters, so one running sum serves them all.
-    winding = (entering << (region * _BITS)).cumsum(0) + _packed_bias()
-    label = torch.zeros_like(position, dtype=torch.uint8)
-    for index, value in reversed(order):
+    plane = size_j * size_k
+    heart, region = _owners(topology, batch, vertices.device)
+    ray = hits.row * size_k + hits.column
+    start = _first_inside(hits.depth, size_i)
+    # Follow each ray. Every ray leaves as often as it enters, so one running sum serves them all.
+    order = ((heart.index_select(0, hits.face) * plane + ray) * (size_i + 1) + start).argsort()
+    turns = (1 << (region * _BITS)).index_select(0, hits.face) * hits.entering
+    winding = turns.index_select(0, order).cumsum(0).add_(_packed_bias())
+    label = torch.zeros_like(winding, dtype=torch.uint8)
+    for index, value in reversed(by_priority):
         label.masked_fill_((winding >> (index * _BITS) & 0xFF) > _BIAS, value)
     change = torch.diff(label, prepend=label.new_zeros(1))
-    ray, start = position // (size_i + 1), position % (size_i + 1)
-    plane = size_j * size_k
+    # Write down where the label changes; changes at one voxel add up, in any order and modulo 256.
     steps = torch.zeros((batch, size_i + 1, plane), dtype=torch.uint8, device=vertices.device)
-    steps.view(-1).index_add_(0, (ray // plane * (size_i + 1) + start) * plane + ray % plane, change)
+    cell = (heart * (size_i + 1)).index_select(0, hits.face).add_(start).mul_(plane).add_(ray)
+    steps.view(-1).index_add_(0, cell.index_select(0, order), change)
     return _running_sum(steps, start)[:, :size_i].reshape(batch, size_i, size_j, size_k)
 
 
@@ -151,15 +148,16 @@ class _RegionOccupancy(torch.autograd.Function):
 def _occupancy(vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
     hits = _hits_along_rays(vertices, topology, grid)
     batch, region_count, (size_i, size_j, size_k) = len(vertices), len(topology.labels), grid.shape
-    face_count = len(topology.faces)
-    surface = hits.face // face_count * region_count + _region_index(topology, vertices.device)[hits.face % face_count]
+    heart, region = _owners(topology, batch, vertices.device)
     start = _first_inside(hits.depth, size_i)
     plane = size_j * size_k
     steps = torch.zeros((batch * region_count, size_i + 1, plane), dtype=torch.int8, device=vertices.device)
+    surface = (heart * region_count + region).index_select(0, hits.face)
     cell = (surface * (size_i + 1) + start) * plane + hits.row * size_k + hits.column
     steps.view(-1).index_add_(0, cell, hits.entering.to(torch.int8))
-    inside = _running_sum(steps, start)[:, :size_i] > 0
-    return inside.to(vertices.dtype).reshape(batch, region_count, size_i, size_j, size_k)
+    inside = torch.empty((batch * region_count, size_i, plane), dtype=vertices.dtype, device=vertices.device)
+    torch.gt(_running_sum(steps, start)[:, :size_i], 0, out=inside)
+    return inside.view(batch, region_count, size_i, size_j, size_k)
 
 
 def _hits_along_rays(vertices: Tensor, topology: Topology, grid: Grid) -> RayHits:
@@ -189,9 +187,10 @@ def _running_sum(steps: Tensor, start: Tensor) -> Tensor:
     return steps
 
 
-def _region_index(topology: Topology, device: torch.device) -> Tensor:
-    """(F,) position of each face's region in ``topology.labels``."""
-    return torch.from_numpy(np.searchsorted(topology.labels, topology.face_region)).to(device)
+def _owners(topology: Topology, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Heart in the batch and position in ``topology.labels`` of each of the (batch * F) faces."""
+    region = torch.from_numpy(np.searchsorted(topology.labels, topology.face_region)).to(device)
+    return torch.arange(batch, device=device).repeat_interleave(len(region)), region.repeat(batch)
 
 
 def _packed_bias() -> int:

@@ -1,0 +1,93 @@
+"""``fedsim bench``: measurements beside peers, written to Testing/results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from FedSimCore.cli.common import JSON_OPTION, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from FedSimCore.benchmarks.harness import Report
+
+app = typer.Typer(help="Measure FedSim beside its peers on this machine.", no_args_is_help=True)
+
+OUT_OPTION = typer.Option(Path("Testing/results"), "-o", "--out", help="Folder for NAME.json and NAME.md.")
+THREADS_OPTION = typer.Option(0, "--threads", min=0, help="Threads of torch; 0 for as many as torch takes by itself.")
+ROUNDS_OPTION = typer.Option(9, "--rounds", min=1, help="Times that each contender is called after its first call.")
+
+
+@app.command()
+def voxelizer(
+    mesh: Path | None = typer.Option(
+        None, "--mesh", help="Heart to voxelize (VTP as FedSim writes it); the built-in model's mean heart if left out."
+    ),
+    size: int = typer.Option(128, "--size", min=8, help="Voxels along each edge of the cube."),
+    device: str = typer.Option("cpu", "--device", help="Device of FedSim's voxelizer: cpu or cuda."),
+    rounds: int = ROUNDS_OPTION,
+    threads: int = THREADS_OPTION,
+    out: Path = OUT_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Time label maps and gradients beside VTK, libigl and finite differences, and check them."""
+    set_threads(threads)
+    from FedSimCore.benchmarks.machine import machine
+    from FedSimCore.benchmarks.voxelizer import PACKAGES, bench_voxelizer
+    from FedSimCore.shape.mesh_io import read_mesh
+    from FedSimCore.shape.model import builtin_model
+
+    heart = read_mesh(mesh) if mesh else builtin_model().mesh()
+    described = machine(PACKAGES)
+    with progress_bar() as progress:
+        report = bench_voxelizer(heart, size, checked_device(device), rounds, progress)
+    finish(report, described, out, "voxelizer" if device == "cpu" else f"voxelizer_{device}", as_json)
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use this many threads; 0 leaves its own choice."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def checked_device(device: str) -> str:
+    """Return the name of a device that is there.
+
+    Raises:
+        InputError: it is not, or the name is unknown.
+    """
+    import torch
+
+    from FedSimCore.errors import InputError
+
+    if device == "cpu" or (device == "cuda" and torch.cuda.is_available()):
+        return device
+    raise InputError(f"There is no device {device!r} on this machine; use --device cpu.")
+
+
+def finish(report: Report, described: dict[str, object], out: Path, name: str, as_json: bool) -> None:
+    """Write a report's two files and show it."""
+    from FedSimCore.benchmarks.harness import as_content, write_report
+
+    paths = write_report(report, described, out, name)
+    if as_json:
+        print_json(as_content(report, described))
+        return
+    for heading, timings in report.timings.items():
+        rows: list[Sequence[object]] = [
+            (name, f"{t.min_s:.4f}", f"{t.median_s:.4f}", f"{t.first_s:.4f}") for name, t in timings.items()
+        ]
+        print_table(heading, ("", "min s", "median s", "first call s"), rows)
+    print_table(
+        "Goals",
+        ("", "measured", "wanted", "met"),
+        [
+            (g.name, f"{g.value:.5g}", f"{'≥' if g.at_least else '≤'} {g.bound:g}", "yes" if g.met else "NO")
+            for g in report.goals
+        ],
+    )
+    typer.echo("Written: " + ", ".join(str(path) for path in paths))
