@@ -7,6 +7,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
+from FedSimCore.cli import shape
 from FedSimCore.errors import ExitCode, FedSimError
 
 app = typer.Typer(
@@ -28,6 +29,9 @@ def _version(shown: bool) -> None:
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None: ...
+
+
+app.add_typer(shape.app, name="shape")
 
 
 def main() -> None:

@@ -125,7 +125,7 @@ def _register_all(
 
 def template_image(template: HeartMesh, grid: Grid) -> NDArray[np.float32]:
     """Return the template's regions as the coded image that the registration follows, on ``grid``."""
-    fine = Grid.centered(tuple(2 * n for n in grid.shape), grid.spacing_mm / 2, grid.center_mm)
+    fine = Grid.centered(tuple(2 * n for n in grid.shape), SPACING_MM / 2, grid.center_mm)
     labels = label_map(torch.from_numpy(template.vertices), template.topology, fine)[0].numpy()
     return coded_image(Volume(labels, fine), Similarity(np.eye(3), np.zeros(3), 1.0), grid)
 

@@ -14,6 +14,7 @@ from FedSimCore.anatomy import labels as region_labels
 from FedSimCore.errors import InputError
 from FedSimCore.shape.surfaces import Surface, closed_surface, solid
 from FedSimCore.volumes import Grid, Volume
+from FedSimCore.volumes.crop import heart_box_mm
 
 Array = NDArray[np.float64]
 FEWEST_VOXELS = 30
@@ -94,10 +95,8 @@ class LabelledHeart:
 
     @property
     def centre_mm(self) -> Array:
-        """Middle (3,) of the bounding box of all labels, RAS mm: the origin of pose statistics."""
-        ijk = np.argwhere(self.labels.array > BACKGROUND)
-        world = self.labels.grid.to_world(ijk)
-        middle: Array = (world.min(0) + world.max(0)) / 2
+        """Middle (3,) of the labels' bounding box, RAS mm: of the working grid, and the origin of pose statistics."""
+        middle: Array = heart_box_mm(self.labels).mean(0)
         return middle
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from FedSimCore.errors import InputError
+from FedSimCore.files import read_json, write_json
 
 Vector3 = tuple[float, float, float]
 
@@ -51,3 +56,48 @@ class HeartParameters(BaseModel):
             scale=values[-1],
         )
         return cls(weights=tuple(values[:-7]), pose=pose)
+
+
+PARAMETERS_SCHEMA = "fedsim/heart-parameters/1"
+
+
+def write_parameters(path: Path, parameters: HeartParameters, model_sha256: str) -> None:
+    """Write parameters as JSON, with the checksum of the model they belong to.
+
+    Raises:
+        DiskError: the file cannot be written.
+    """
+    write_json(path, {"schema": PARAMETERS_SCHEMA, "model_sha256": model_sha256, **parameters.model_dump(mode="json")})
+
+
+def read_parameters(path: Path, modes: int | None = None, model_sha256: str | None = None) -> HeartParameters:
+    """Read a file that :func:`write_parameters` wrote.
+
+    Args:
+        path: JSON file.
+        modes: number of weights the model has; not checked if None.
+        model_sha256: checksum of the model they are meant for; not checked if None.
+
+    Raises:
+        InputError: the file is missing, no parameters, or belongs to another model.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != PARAMETERS_SCHEMA:
+        raise InputError(
+            f"{path} holds no heart parameters ({PARAMETERS_SCHEMA}); `fedsim shape fit` writes such files."
+        )
+    made_for = content.get("model_sha256")
+    if model_sha256 is not None and made_for != model_sha256:
+        raise InputError(
+            f"{path} belongs to another shape model ({str(made_for)[:12]}, not {model_sha256[:12]}); "
+            "name its model with --model."
+        )
+    try:
+        parameters = HeartParameters.model_validate({k: content[k] for k in ("weights", "pose") if k in content})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path} has impossible parameters at {where}: {first['msg']}.") from error
+    if modes is not None and len(parameters.weights) != modes:
+        raise InputError(f"{path} has {len(parameters.weights)} weights but the model has {modes} modes.")
+    return parameters

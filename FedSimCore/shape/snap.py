@@ -56,7 +56,7 @@ def _nearest_on_target(
     vertices: Array, normals: Array, points: Array, point_normals: Array, tree: cKDTree
 ) -> tuple[Array, Array]:
     """Return for every vertex the way to the target (v, 3), mm, and its weight (v,), 0 where there is no match."""
-    distance, nearest = tree.query(vertices)
+    distance, nearest = (np.asarray(values) for values in tree.query(vertices))
     way = points[nearest] - vertices
     normal = point_normals[nearest]
     along = np.einsum("nd,nd->n", way, normal)[:, None] * normal
@@ -70,7 +70,7 @@ def _nearest_on_target(
 
 def _claimed_by_target(vertices: Array, normals: Array, points: Array, point_normals: Array) -> tuple[Array, Array]:
     """Return for every vertex the mean way along its normal to the target's points that it is nearest to."""
-    distance, owner = cKDTree(vertices).query(points)
+    distance, owner = (np.asarray(values) for values in cKDTree(vertices).query(points))
     agree = (np.einsum("nd,nd->n", normals[owner], point_normals) > 0.5) & (distance < _REACH_MM)
     owner, points = owner[agree], points[agree]
     height = np.einsum("nd,nd->n", points - vertices[owner], normals[owner])

@@ -92,6 +92,15 @@ def enclosed_volume_mm3(vertices: NDArray[np.float64], faces: NDArray[np.int64])
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
+def enclosed_centroid_mm(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the centre of mass (3,) of the solid inside a closed, consistently oriented surface."""
+    middle = vertices.mean(0)  # tetrahedra from a point near the solid lose no digits
+    a, b, c = (vertices[faces[:, corner]] - middle for corner in range(3))
+    volume = np.einsum("ij,ij->i", a, np.cross(b, c))
+    centroid: NDArray[np.float64] = middle + volume @ (a + b + c) / (4 * volume.sum())
+    return centroid
+
+
 def outward(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the faces of a consistently oriented closed surface, reversed if they looked inward."""
     return faces if enclosed_volume_mm3(vertices, faces) > 0 else faces[:, ::-1].copy()

@@ -19,6 +19,7 @@ from FedSimCore.shape.surfaces import (
     from_polydata,
     isosurface,
     outward,
+    solid,
     surface_area,
     to_polydata,
     vertex_normals,
@@ -43,7 +44,7 @@ def align_cases(hearts: Sequence[LabelledHeart], rounds: int = 3) -> list[Simila
     centroids = np.stack([[heart.centroids_mm[label] for label in region_labels()] for heart in hearts])
     volumes = np.stack([[heart.volumes_mm3[label] for label in region_labels()] for heart in hearts])
     sizes = np.cbrt(volumes.sum(1))
-    scales = sizes / np.exp(np.log(sizes).mean())
+    scales: Array = sizes / np.exp(np.log(sizes).mean())
     weights = (volumes / volumes.sum(1, keepdims=True)).mean(0)
     mean = np.mean([(c - weights @ c) / s for c, s in zip(centroids, scales, strict=True)], axis=0)
     for _ in range(rounds):
@@ -72,16 +73,14 @@ def mean_distance_maps(
     total = {label: np.zeros(grid.shape, dtype=np.float32) for label in region_labels()}
     for heart, pose in zip(hearts, poses, strict=True):
         to_index = np.linalg.inv(heart.labels.grid.affine) @ pose.matrix() @ grid.affine
+        sampled = ndimage.affine_transform(
+            heart.labels.array, to_index[:3, :3], to_index[:3, 3], output_shape=grid.shape, order=0
+        )
         for label in heart.present:
-            sampled = ndimage.affine_transform(
-                heart.solid(label).astype(np.float32),
-                to_index[:3, :3],
-                to_index[:3, 3],
-                output_shape=grid.shape,
-                order=1,
-            )
-            total[label] += _signed_distance(sampled > 0.5, grid)
-    return {label: sum_ / len(hearts) for label, sum_ in total.items()}
+            total[label] += _signed_distance(solid(sampled, label), grid)
+    for sum_ in total.values():
+        sum_ /= len(hearts)
+    return total
 
 
 def _signed_distance(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
@@ -197,9 +196,9 @@ def slide_evenly(vertices: Array, faces: NDArray[np.int64], onto: Surface, itera
         around = sparse.coo_matrix((np.tile(area, 3), (corner, face)), (len(vertices), len(faces))).tocsr()
         centre = around @ ((a + b + c) / 3) / np.asarray(around.sum(1))
         moved = vertices + 0.7 * (centre - vertices)
-        distance, nearest = tree.query(moved, k=6)
+        distance, nearest = (np.asarray(values) for values in tree.query(moved, k=6))
         weight = 1 / (distance + 0.1) ** 2
-        weight /= weight.sum(1, keepdims=True)
+        weight = weight / weight.sum(1, keepdims=True)
         point = np.einsum("nk,nkd->nd", weight, onto[0][nearest])
         normal = np.einsum("nk,nkd->nd", weight, normals[nearest])
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
