@@ -7,7 +7,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import shape
+from FedSimCore.cli import cohort, shape
 from FedSimCore.errors import ExitCode, FedSimError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ def _root(
 ) -> None: ...
 
 
+app.add_typer(cohort.app, name="cohort")
 app.add_typer(shape.app, name="shape")
 
 

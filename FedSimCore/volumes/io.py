@@ -15,8 +15,8 @@ from FedSimCore import anatomy
 from FedSimCore.errors import InputError
 from FedSimCore.volumes.dicom import is_dicom_file, read_dicom
 from FedSimCore.volumes.labels import Scheme, count_values, translate
-from FedSimCore.volumes.nifti import read_nifti, write_nifti
-from FedSimCore.volumes.nrrd import read_nrrd, write_nrrd
+from FedSimCore.volumes.nifti import nifti_bits, read_nifti, write_nifti
+from FedSimCore.volumes.nrrd import nrrd_bits, read_nrrd, write_nrrd
 from FedSimCore.volumes.reading import check_image, check_spacing, reading
 from FedSimCore.volumes.volume import Volume
 
@@ -76,6 +76,17 @@ def count_file_labels(path: Path) -> dict[int, int]:
         InputError: the file can't be read or its values aren't whole.
     """
     return count_values(_read(Path(path), None).array, str(path))
+
+
+def has_eight_bit_voxels(path: Path) -> bool:
+    """Tell from the header alone whether a NIfTI or NRRD file stores eight bits a voxel, as label maps mostly do.
+
+    Raises:
+        InputError: the header can't be read.
+    """
+    with reading(path, "a volume"):
+        bits = nrrd_bits(path) if path.name.lower().endswith(".nrrd") else nifti_bits(path)
+    return bits == 8
 
 
 def _read(path: Path, series: str | None) -> Volume:

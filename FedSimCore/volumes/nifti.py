@@ -19,6 +19,8 @@ from FedSimCore.volumes.grid import Grid
 from FedSimCore.volumes.reading import VolumeWarning, check_file_can_hold, reading, spatial_shape
 from FedSimCore.volumes.volume import Volume
 
+_Stream = IO[bytes] | gzip.GzipFile
+
 _MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 _SCANNER = 1
 """NIfTI's code for coordinates of the scanner."""
@@ -41,17 +43,28 @@ def read_nifti(path: Path) -> Volume:
         VolumeWarning: qform and sform disagree, or neither is set.
     """
     with reading(path, "NIfTI"):
-        with path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if compressed else path.open("rb") as stream:
+        with _opened(path) as stream:
             header = _header(path, stream)
             shape = spatial_shape(path, header.get_data_shape())
             grid = Grid(shape, _affine(path, header))
-            array = _voxels(path, stream, header, shape, compressed)
+            array = _voxels(path, stream, header, shape)
         return Volume(array, grid)
 
 
-def _header(path: Path, stream: IO[bytes] | gzip.GzipFile) -> Any:
+def nifti_bits(path: Path) -> int:
+    """Return how many bits the file stores per voxel."""
+    with _opened(path) as stream:
+        return int(_header(path, stream).get_data_dtype().itemsize) * 8
+
+
+def _opened(path: Path) -> _Stream:
+    """Open a file, unpacking it if it is gzip, whatever its name says."""
+    with path.open("rb") as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if compressed else path.open("rb")
+
+
+def _header(path: Path, stream: _Stream) -> Any:
     start = stream.read(4)
     if len(start) < 4:
         raise InputError(f"{path} is empty or ends within its header; copy or export it again.")
@@ -98,14 +111,12 @@ def _largest_distance(one: NDArray[Any], other: NDArray[Any], shape: tuple[int, 
     return float(np.linalg.norm(corners @ (one - other)[:3].T, axis=1).max())
 
 
-def _voxels(
-    path: Path, stream: IO[bytes] | gzip.GzipFile, header: Any, shape: tuple[int, int, int], compressed: bool
-) -> NDArray[np.generic]:
+def _voxels(path: Path, stream: _Stream, header: Any, shape: tuple[int, int, int]) -> NDArray[np.generic]:
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise InputError(f"{path} holds {dtype} voxels (colour or complex); export a scalar image.")
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    check_file_can_hold(path, size, compressed)
+    check_file_can_hold(path, size, isinstance(stream, gzip.GzipFile))
     stream.seek(int(header.get_data_offset()))
     data = stream.read(size)
     if len(data) < size:

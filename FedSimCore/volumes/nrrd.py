@@ -19,7 +19,10 @@ from FedSimCore.volumes.volume import Volume
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MM_PER_UNIT = {"mm": 1.0, "": 1.0, "???": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001}
-_BYTES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
+# NRRD has many names for a type, e.g. "unsigned short", "ushort", "uint16", "uint16_t".
+_BYTES = {"char": 1, "uchar": 1, "int8": 1, "uint8": 1, "short": 2, "ushort": 2, "int16": 2, "uint16": 2}
+_BYTES |= {"int": 4, "uint": 4, "int32": 4, "uint32": 4, "float": 4}
+_BYTES |= {"long long": 8, "ulong long": 8, "int64": 8, "uint64": 8, "double": 8}
 _LONGEST_HEADER = 1 << 20
 
 
@@ -56,6 +59,16 @@ def read_nrrd(path: Path) -> Volume:
         return Volume(volume.array, Grid(volume.grid.shape, affine))
 
 
+def nrrd_bits(path: Path) -> int:
+    """Return how many bits the file stores per voxel."""
+    return 8 * _bytes_per_voxel(_header(path))
+
+
+def _bytes_per_voxel(fields: dict[str, str]) -> int:
+    kind = fields.get("type", "").replace("unsigned ", "u").replace("signed ", "")
+    return _BYTES.get(kind.removesuffix("_t"), 1)
+
+
 def _header(path: Path) -> dict[str, str]:
     """Return the fields of the header, names in lower case."""
     with path.open("rb") as file:
@@ -81,8 +94,7 @@ def _check_claims(path: Path, fields: dict[str, str]) -> None:
             f"{path} is {len(sizes)}D {tuple(sizes)}, several channels or layers; export one 3D volume of it."
         )
     shape = spatial_shape(path, sizes[1:] if len(sizes) == 4 and sizes[0] == 1 else sizes)
-    kind = fields.get("type", "").replace("unsigned ", "u").replace("signed ", "")
-    claimed = shape[0] * shape[1] * shape[2] * _BYTES.get(kind, 1)
+    claimed = shape[0] * shape[1] * shape[2] * _bytes_per_voxel(fields)
     check_file_can_hold(path, claimed, compressed=fields.get("encoding", "") not in ("raw", "txt", "text", "ascii"))
 
 
