@@ -1,0 +1,88 @@
+"""`ctkDoubleSpinBox`."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Property, Signal
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QWidget
+
+from Testing.host.pythonqt import cxx_class, private
+from Testing.host.stored import forwarded, stored
+
+UNBOUNDED = 1e300
+
+
+def finite(value: float) -> float:
+    """A bound that QDoubleSpinBox can hold: its text grows with the number of digits."""
+    return min(max(float(value), -UNBOUNDED), UNBOUNDED)
+
+
+@cxx_class("Libs/Widgets/ctkDoubleSpinBox.h")
+class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
+    """A spin box for floating point numbers. Left out: decimals by keyboard or by value, value proxies."""
+
+    valueChanged = Signal(float)  # noqa: N815 -- CTK's name
+    decimalsChanged = Signal(int)  # noqa: N815 -- CTK's name
+    editingFinished = Signal()  # noqa: N815 -- CTK's name
+
+    SetAlways, SetIfDifferent = 0, 1
+    SizeHintByMinMax, SizeHintByValue = 0, 1
+    FixedDecimals, DecimalsByValue, DecimalsByKey, DecimalsByShortcuts, InsertDecimals = 0, 2, 4, 8, 16
+    ReplaceDecimals, DecimalsAsMax, DecimalsAsMin, DecimalPointAlwaysVisible = 32, 64, 128, 256
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        box = QDoubleSpinBox()
+        private(self, box=box)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(box)
+        self.setFocusProxy(box)
+        box.valueChanged.connect(self._on_value_changed)
+        box.editingFinished.connect(self._on_editing_finished)
+
+    def _on_value_changed(self, value: float) -> None:
+        self.valueChanged.emit(value)
+
+    def _on_editing_finished(self) -> None:
+        self.editingFinished.emit()
+
+    def setValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+        private(self).box.setValue(finite(value))
+
+    def setValueIfDifferent(self, value: float) -> None:  # noqa: N802 -- CTK's name
+        if value != self.value:
+            self.setValue(value)
+
+    def setDecimals(self, decimals: int) -> None:  # noqa: N802 -- CTK's name
+        if decimals != self.decimals:
+            private(self).box.setDecimals(int(decimals))
+            self.decimalsChanged.emit(int(decimals))
+
+    def setReadOnly(self, read_only: bool) -> None:  # noqa: N802 -- CTK's name
+        private(self).box.setReadOnly(read_only)
+
+    def stepUp(self) -> None:  # noqa: N802 -- CTK's name
+        private(self).box.stepUp()
+
+    def stepDown(self) -> None:  # noqa: N802 -- CTK's name
+        private(self).box.stepDown()
+
+    value = Property(float, lambda self: private(self).box.value, lambda self, v: self.setValue(v))
+    decimals = Property(int, lambda self: private(self).box.decimals, lambda self, n: self.setDecimals(n))
+    minimum = Property(
+        float, lambda self: private(self).box.minimum, lambda self, v: private(self).box.setMinimum(finite(v))
+    )
+    maximum = Property(
+        float, lambda self: private(self).box.maximum, lambda self, v: private(self).box.setMaximum(finite(v))
+    )
+    singleStep = forwarded(float, "box", "singleStep")  # noqa: N815 -- CTK's name
+    prefix = forwarded(str, "box", "prefix")
+    suffix = forwarded(str, "box", "suffix")
+    readOnly = forwarded(bool, "box", "readOnly")  # noqa: N815 -- CTK's name
+    frame = forwarded(bool, "box", "frame")
+    alignment = forwarded(int, "box", "alignment")
+    cleanText = Property(str, lambda self: private(self).box.cleanText)  # noqa: N815 -- CTK's name
+    decimalsOption = stored(int, "decimalsOption", DecimalsByShortcuts | InsertDecimals)  # noqa: N815 -- CTK's name
+    setMode = stored(int, "setMode", SetIfDifferent)  # noqa: N815 -- CTK's name
+    sizeHintPolicy = stored(int, "sizeHintPolicy", SizeHintByMinMax)  # noqa: N815 -- CTK's name
+    invertedControls = stored(bool, "invertedControls", False)  # noqa: N815 -- CTK's name

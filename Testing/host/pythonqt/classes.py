@@ -1,0 +1,83 @@
+"""The decorator that makes a stand-in written in Python look like a C++ class wrapped by PythonQt."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from types import FunctionType, SimpleNamespace
+from typing import Any, TypeVar
+
+from PySide6.QtCore import Property, QObject, Signal
+
+from Testing.host.pythonqt.properties import VIRTUAL_GETTERS, PropertyAttribute, to_python
+from Testing.host.pythonqt.signals import SignalAttribute
+
+Class = TypeVar("Class", bound=type)
+
+
+def private(owner: QObject, **state: Any) -> SimpleNamespace:
+    """A stand-in's state, out of reach of the strict attributes: what Qt's own classes call their d-pointer."""
+    namespace: SimpleNamespace = owner.__dict__.setdefault("_d", SimpleNamespace())
+    vars(namespace).update(state)
+    return namespace
+
+
+def cxx_class(header: str, constructor_arguments: int = 1) -> Callable[[Class], Class]:
+    """Make a subclass of a Qt class look like one written in C++.
+
+    Its `Property`s become attributes, its `Signal`s are checked by signature, its objects grow no attributes, and its
+    constructor takes only what Slicer's wrapper takes: a parent, or nothing.
+
+    Args:
+        header: the header of the class that it stands for, relative to the checkout of Slicer or CTK; the tests compare
+            the two.
+        constructor_arguments: how many arguments the wrapped constructor takes at most.
+    """
+
+    def decorate(cls: Class) -> Class:
+        cls._is_cxx, cls._header = True, header
+        virtual = {name: vars(cls)[name] for name in VIRTUAL_GETTERS if callable(vars(cls).get(name))}
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, Property):
+                setattr(cls, name, PropertyAttribute(name, declared=value))
+            elif isinstance(value, Signal):
+                setattr(cls, name, SignalAttribute(name, value))
+            elif isinstance(value, FunctionType) and not name.startswith("_") and not is_virtual(cls, name):
+                setattr(cls, name, _slot(value))
+        for name, getter in virtual.items():
+            setattr(cls, name, PropertyAttribute(name, getter))
+        cls.__init__ = _constructor(cls, cls.__init__, virtual, constructor_arguments)
+        return cls
+
+    return decorate
+
+
+def is_virtual(cls: type, name: str) -> bool:
+    """Whether a method overrides one of Qt's, and so belongs to Qt's API and not to the stand-in's."""
+    return any(name in vars(base) for base in cls.__mro__[1:] if base.__module__.startswith("PySide6."))
+
+
+def _slot(function: FunctionType) -> Any:
+    """A slot of C++ takes no keyword arguments, and its lists come back as tuples."""
+
+    @functools.wraps(function)
+    def slot(self: Any, *arguments: Any) -> Any:
+        return to_python(function(self, *arguments))
+
+    return slot
+
+
+def _constructor(cls: type, original: Any, virtual: dict[str, Any], most: int) -> Any:
+    def __init__(self: Any, *arguments: Any) -> None:  # noqa: N807 -- the slot's name
+        if len(arguments) > most:
+            raise ValueError(f"Called {cls.__name__}() with wrong argument types: {arguments!r}")
+        # PySide6 looks for a virtual's override in the object's dictionary first; attributes are read through the
+        # class, where the name is a property.
+        me = weakref.ref(self)
+        for name, getter in virtual.items():
+            if isinstance(vars(type(self)).get(name, vars(cls)[name]), PropertyAttribute):
+                self.__dict__.setdefault(name, lambda getter=getter: getter(me()))
+        original(self, *arguments)
+
+    return __init__
