@@ -77,11 +77,14 @@ def tube(points: Points, centerline_mm: NDArray[np.floating], radii_mm: ArrayLik
     """Return the distance to a chain of capsules through ``centerline_mm`` (n, 3) with a radius (mm) at each point."""
     radii = np.broadcast_to(np.asarray(radii_mm, dtype=np.float32), len(centerline_mm))
     distance = np.full(points.shape[1:], FAR_MM, dtype=np.float32)
-    for start, end, first, last in zip(centerline_mm[:-1], centerline_mm[1:], radii[:-1], radii[1:], strict=True):
+    centers = np.asarray(centerline_mm)
+    whole = _near(points, (centers - radii[:, None]).min(0), (centers + radii[:, None]).max(0))
+    around, result = points[(slice(None), *whole)], distance[whole]
+    for start, end, first, last in zip(centers[:-1], centers[1:], radii[:-1], radii[1:], strict=True):
         reach = max(first, last)
-        block = _near(points, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
-        near = _capsule(points[(slice(None), *block)], start, end, float(first), float(last))
-        np.minimum(distance[block], near, out=distance[block])
+        block = _near(around, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
+        near = _capsule(around[(slice(None), *block)], start, end, float(first), float(last))
+        np.minimum(result[block], near, out=result[block])
     return distance
 
 

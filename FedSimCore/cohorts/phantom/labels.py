@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from FedSimCore import anatomy
 from FedSimCore.cohorts.phantom.carving import HEART_EXTENT_MM, Carved, carve
-from FedSimCore.cohorts.phantom.fields import Field
 from FedSimCore.cohorts.phantom.patient import Patient
-from FedSimCore.cohorts.phantom.warp import Axes, SmoothNoise, upsample
+from FedSimCore.cohorts.phantom.warp import Axes, SmoothNoise, block_of, interpolated, within
 from FedSimCore.volumes import Grid
 
 # Distances are smooth: a lattice of this spacing (nominal mm), interpolated, loses under a tenth of a mm.
 COARSE_MM = 2.0
+# Middle of the field of view (R, A) and range of the slices (S) in nominal mm.
+SCAN_CENTER_MM = (24.0, -6.0)
+SCAN_RANGE_MM = (-64.0, 108.0)
 # Roughness of the trabeculated endocardium in the labels (mm): root mean square for each correlation length.
 _ROUGHNESS = {"lv": 0.35, "rv": 0.5, "ra": 0.35, "la": 0.25}
 
 
-@dataclass(frozen=True)
-class HeartFields:
-    """Signed distances of one heart, in world mm, on a fine grid; attributes as in :class:`Carved`."""
+def scan_grid(patient: Patient, spacing_mm: float | None = None) -> Grid:
+    """Return the grid, along R, A and S, of a patient's scan.
 
-    grid: Grid
-    carved: Carved
+    Args:
+        patient: who is scanned, with field of view and slice spacing.
+        spacing_mm: edge of cubic voxels instead of the scanner's own.
+    """
+    settings = patient.scan
+    low, high = np.array(SCAN_RANGE_MM) * patient.scale
+    in_plane = spacing_mm or settings.fov_mm / settings.matrix
+    between = spacing_mm or settings.slice_mm
+    across = round(settings.fov_mm / in_plane)
+    center = patient.to_world(np.array([*SCAN_CENTER_MM, float(np.mean(SCAN_RANGE_MM))]))
+    shape = (across, across, int(np.ceil((high - low) / between)) + 1)
+    return Grid.centered(shape, (in_plane, in_plane, between), center)
 
 
-def heart_grid(patient: Patient, spacing_mm: float) -> Grid:
-    """Return the grid, along R, A and S, that holds the whole heart of a patient."""
-    low, high = (np.array(side) * patient.scale + patient.origin_mm for side in zip(*HEART_EXTENT_MM, strict=True))
-    shape = np.ceil((high - low) / spacing_mm).astype(int)
-    return Grid.centered(shape.tolist(), spacing_mm, (low + high) / 2)
+def label_array(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.uint8]:
+    """Give every voxel of a RAS grid the region it lies in, lowest priority number first.
 
-
-def label_array(patient: Patient, grid: Grid, regions: dict[str, Field]) -> NDArray[np.uint8]:
-    """Give every voxel the region whose distance is negative, lowest priority number first."""
+    The regions' distances come on the lattice of :func:`nominal_axes` with :data:`COARSE_MM`; to those of blood
+    pools is added the roughness of a trabeculated endocardium.
+    """
     rng = patient.rng("roughness")
-    axes = nominal_axes(patient, grid)
+    coarse, fine = nominal_axes(patient, grid, COARSE_MM), nominal_axes(patient, grid)
     labels = np.zeros(grid.shape, dtype=np.uint8)
     for region in sorted(anatomy.regions(), key=lambda r: -r.priority):
-        distance = regions[region.key]
+        field = carved.regions[region.key]
+        block = block_of(field, coarse, fine, margin_mm=2 * _ROUGHNESS.get(region.key, 0))
+        if block is None:
+            continue
+        axes = within(fine, block)
+        distance = interpolated(field, coarse, axes)
         if region.key in _ROUGHNESS:
-            noise = SmoothNoise.draw(HEART_EXTENT_MM, 6.0, rng).on(axes)
-            distance = distance + _ROUGHNESS[region.key] * patient.scale * noise
-            if region.key != "lv":  # stays off the septum and the other walls
-                distance = np.maximum(distance, regions[region.key])
-        labels[distance < 0] = region.label
+            rough = distance + _ROUGHNESS[region.key] * SmoothNoise.draw(HEART_EXTENT_MM, 6.0, rng).on(axes)
+            # Other pools than the left ventricle's only shrink: they must not grow into their neighbours.
+            distance = rough if region.key == "lv" else np.maximum(distance, rough)
+        labels[block][distance < 0] = region.label
     return largest_components(labels)
 
 
@@ -76,17 +86,6 @@ def nominal_axes(patient: Patient, grid: Grid, spacing_mm: float | None = None) 
     return x, y, z
 
 
-def heart_fields(patient: Patient, grid: Grid) -> HeartFields:
-    """Compute a patient's heart on a grid along R, A and S.
-
-    Carving runs on a lattice of :data:`COARSE_MM`; the distances are interpolated to the grid's voxels.
-    """
-    chest = patient.deformation.moved(nominal_axes(patient, grid, COARSE_MM))
-    carved = carve(patient.heart, chest)
-    scale = np.float32(patient.scale)
-
-    def fine(field: Field) -> Field:
-        return upsample(field * scale, grid.shape)
-
-    regions = {key: fine(field) for key, field in carved.regions.items()}
-    return HeartFields(grid, Carved(regions, fine(carved.aorta), fine(carved.pulmonary)))
+def carved_on(patient: Patient, grid: Grid) -> Carved:
+    """Carve a patient's heart on the coarse lattice over a grid along R, A and S."""
+    return carve(patient.heart, patient.deformation.moved(nominal_axes(patient, grid, COARSE_MM)))

@@ -41,7 +41,17 @@ def wall_thickness_mm(label: Volume) -> NDArray[np.float64]:
     return outside[chosen] + 0.0
 
 
-def facts(patient: Patient, label: Volume) -> dict[str, Any]:
+def hu_by_region(label: Volume, image: Volume) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation of HU per region, a voxel away from its border."""
+    result = {}
+    for region in anatomy.regions():
+        inner = ndimage.binary_erosion(label.array == region.label)
+        values = image.array[inner] if inner.any() else image.array[label.array == region.label]
+        result[region.key] = {"mean": float(values.mean()), "sd": float(values.std())}
+    return result
+
+
+def facts(patient: Patient, label: Volume, image: Volume) -> dict[str, Any]:
     """Return what is true of a phantom: the person, the variant, the sizes, the numbers of form."""
     volumes = volumes_ml(label)
     wall = wall_thickness_mm(label)
@@ -64,6 +74,8 @@ def facts(patient: Patient, label: Volume) -> dict[str, Any]:
             "p95": float(np.percentile(wall, 95)),
         },
         "diameters_mm": {"ascending_aorta": patient.targets.aorta_mm, "pulmonary_trunk": patient.targets.pa_mm},
+        "hu": hu_by_region(label, image),
+        "scan": dict(vars(patient.scan)),
         "targets": dict(vars(patient.targets)),
         "shape": dict(patient.heart.shape),
         "growth": dict(vars(patient.heart.growth)),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from FedSimCore.cohorts.phantom.image import paint
-from FedSimCore.cohorts.phantom.labels import HeartFields, heart_fields, heart_grid, label_array
+import numpy as np
+
+from FedSimCore.cohorts.phantom.image import painted, scanned
+from FedSimCore.cohorts.phantom.labels import carved_on, label_array, scan_grid
 from FedSimCore.cohorts.phantom.measure import facts
 from FedSimCore.cohorts.phantom.patient import Patient, draw_patient
 from FedSimCore.cohorts.phantom.sites import site as find_site
 from FedSimCore.errors import InputError
-from FedSimCore.volumes import Volume
+from FedSimCore.volumes import Grid, Volume
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,40 @@ def make_phantom(site: str, seed: int, *, variant: str | None = None, spacing_mm
         site: name or alias of a site of Resources/phantom/sites.json.
         seed: any non-negative whole number.
         variant: forces the kind of heart instead of drawing it from the site's shares.
-        spacing_mm: voxel size; by default 0.9 mm for an adult, less for a child.
+        spacing_mm: voxel size; edge of cubic voxels; by default the voxels of the site's scanner (0.8 mm for an adult, less for a child).
 
     Raises:
         InputError: unknown site or variant, negative seed, or a spacing that is not in 0.3 to 5 mm.
     """
-    patient, fields = _prepare(site, seed, variant, spacing_mm)
-    label = Volume(label_array(patient, fields.grid, fields.carved.regions), fields.grid)
-    return Phantom(paint(patient, fields, label), label, facts(patient, label))
+    patient, grid = _prepare(site, seed, variant, spacing_mm)
+    carved = carved_on(patient, grid)
+    label = Volume(label_array(patient, grid, carved), grid)
+    image = Volume(scanned(patient, grid, carved, painted(patient, grid, carved)), grid)
+    orientation = patient.scan.orientation
+    return Phantom(_oriented(image, orientation), _oriented(label, orientation), facts(patient, label, image))
 
 
 def make_label_map(site: str, seed: int, *, variant: str | None = None, spacing_mm: float | None = None) -> Volume:
     """Make only the label map of :func:`make_phantom`, in a fraction of the time; same arguments and errors."""
-    patient, fields = _prepare(site, seed, variant, spacing_mm)
-    return Volume(label_array(patient, fields.grid, fields.carved.regions), fields.grid)
+    patient, grid = _prepare(site, seed, variant, spacing_mm)
+    label = Volume(label_array(patient, grid, carved_on(patient, grid)), grid)
+    return _oriented(label, patient.scan.orientation)
 
 
-def _prepare(site: str, seed: int, variant: str | None, spacing_mm: float | None) -> tuple[Patient, HeartFields]:
+def _prepare(site: str, seed: int, variant: str | None, spacing_mm: float | None) -> tuple[Patient, Grid]:
     if seed < 0:
         raise InputError(f"The seed of a phantom is {seed}; give a whole number from 0 on.")
     if spacing_mm is not None and not 0.3 <= spacing_mm <= 5:
         raise InputError(f"A phantom cannot be made at a spacing of {spacing_mm} mm; give 0.3 to 5 mm.")
     patient = draw_patient(find_site(site), seed, variant)
-    grid = heart_grid(patient, spacing_mm or max(0.45, 0.9 * patient.scale))
-    return patient, heart_fields(patient, grid)
+    return patient, scan_grid(patient, spacing_mm)
+
+
+def _oriented(volume: Volume, orientation: str) -> Volume:
+    """Store a RAS volume with its first two axes reversed where the scanner writes LPS; the world stays the same."""
+    if orientation == "RAS":
+        return volume
+    last = volume.grid.to_world(np.array([volume.grid.shape[0] - 1, volume.grid.shape[1] - 1, 0]))
+    affine = volume.grid.affine @ np.diag([-1.0, -1, 1, 1])
+    affine[:3, 3] = last
+    return Volume(np.ascontiguousarray(volume.array[::-1, ::-1]), Grid(volume.grid.shape, affine))

@@ -11,7 +11,9 @@ from FedSimCore.cohorts.phantom.anatomy import Subject, Targets, draw_shape, dra
 from FedSimCore.cohorts.phantom.carving import grown
 from FedSimCore.cohorts.phantom.heart import Heart
 from FedSimCore.cohorts.phantom.landmarks import MIDLINE_MM
+from FedSimCore.cohorts.phantom.scanning import Scan, draw_scan
 from FedSimCore.cohorts.phantom.sites import Site, Variant, variant
+from FedSimCore.cohorts.phantom.thorax import Build, draw_build
 from FedSimCore.cohorts.phantom.warp import Deformation, Extent
 
 # Root mean square displacement (nominal mm per axis) for each correlation length (nominal mm).
@@ -32,6 +34,8 @@ class Patient:
         targets: intended sizes of the heart's parts (ml, mm).
         heart: the heart in nominal mm.
         deformation: from nominal mm of this patient to those of the smooth shapes the heart is made of.
+        build: the chest round the heart.
+        scan: settings and contrast of the scan.
         origin_mm: RAS position in the world of the nominal frame's origin.
     """
 
@@ -42,6 +46,8 @@ class Patient:
     targets: Targets
     heart: Heart
     deformation: Deformation
+    build: Build
+    scan: Scan
     origin_mm: NDArray[np.float64]
 
     @property
@@ -78,4 +84,6 @@ def draw_patient(site: Site, seed: int, kind: str | None = None) -> Patient:
     origin[0] -= MIDLINE_MM * subject.length_scale
     deformation = Deformation.draw(CHEST_EXTENT_MM, WARP_MM, rng)
     heart = grown(Heart(shape, nominal, chosen.outflow), deformation)
-    return Patient(site, seed, chosen, subject, targets, heart, deformation, origin)
+    build = draw_build(subject, rng)
+    scan = draw_scan(site.look, subject.length_scale, rng)
+    return Patient(site, seed, chosen, subject, targets, heart, deformation, build, scan, origin)

@@ -1,9 +1,10 @@
-"""The sites of the phantom cohort, read from ``Resources/phantom``: who is scanned, with what disease, on which scanner."""
+"""The sites of the phantom cohort, read from ``Resources/phantom``: who is scanned, with what disease, and where."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,15 +12,18 @@ from FedSimCore.errors import InputError
 from FedSimCore.files import read_json
 from FedSimCore.resources import resource_path
 
+T = TypeVar("T")
 Range = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Row(BaseModel):
+class Row(BaseModel):
+    """A frozen row of a table; unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ShapeRow(_Row):
+class ShapeRow(Row):
     """Mean and standard deviation of one number of :class:`FedSimCore.cohorts.phantom.anatomy.Shape`."""
 
     mean: float
@@ -28,7 +32,7 @@ class ShapeRow(_Row):
     meaning: str
 
 
-class Variant(_Row):
+class Variant(Row):
     """A kind of heart: what differs from a normal one.
 
     Attributes:
@@ -46,7 +50,7 @@ class Variant(_Row):
     outflow: Literal["normal", "transposed", "both_right"] = "normal"
 
 
-class Site(_Row):
+class Site(Row):
     """A hospital.
 
     Attributes:
@@ -54,6 +58,7 @@ class Site(_Row):
         aliases: other names it answers to.
         meaning: one line for people.
         age_years: youngest and oldest.
+        look: the scanner and protocol, of Resources/phantom/scanning.json.
         variants: share of each variant.
     """
 
@@ -61,25 +66,26 @@ class Site(_Row):
     aliases: tuple[str, ...] = ()
     meaning: str
     age_years: Range
+    look: str
     variants: dict[str, Positive]
 
 
 @lru_cache(maxsize=1)
 def shape_table() -> dict[str, ShapeRow]:
     """Return the rows of Resources/phantom/shape.json by name."""
-    return {name: ShapeRow.model_validate(row) for name, row in _read("shape.json")["shape"].items()}
+    return read_table("shape.json", lambda t: {k: ShapeRow.model_validate(row) for k, row in t["shape"].items()})
 
 
 @lru_cache(maxsize=1)
 def variants() -> dict[str, Variant]:
     """Return the variants of Resources/phantom/variants.json by name."""
-    return {row["name"]: Variant.model_validate(row) for row in _read("variants.json")["variants"]}
+    return read_table("variants.json", lambda t: {row["name"]: Variant.model_validate(row) for row in t["variants"]})
 
 
 @lru_cache(maxsize=1)
 def sites() -> dict[str, Site]:
     """Return the sites of Resources/phantom/sites.json by name."""
-    return {row["name"]: Site.model_validate(row) for row in _read("sites.json")["sites"]}
+    return read_table("sites.json", lambda t: {row["name"]: Site.model_validate(row) for row in t["sites"]})
 
 
 def site(name: str) -> Site:
@@ -105,11 +111,14 @@ def variant(name: str) -> Variant:
     return variants()[name]
 
 
-def _read(name: str) -> dict:
+def read_table(name: str, parse: Callable[[Any], T]) -> T:
+    """Read a table of Resources/phantom.
+
+    Raises:
+        InputError: it is missing, not JSON, or not what its schema says.
+    """
     path = resource_path(f"phantom/{name}")
     try:
-        return read_json(path)
+        return parse(read_json(path))
     except ValidationError as error:
-        raise InputError(
-            f"{path} is not valid ({error.errors()[0]['msg']}); restore it from the distribution."
-        ) from None
+        raise InputError(f"{path} is not valid ({error.errors()[0]['msg']}); restore it as distributed.") from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from FedSimCore.cohorts.phantom.fields import Points
 
 Extent = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+Block = tuple[slice, slice, slice]
 Axes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -42,7 +42,7 @@ class SmoothNoise:
             _spline_weights((axis - low) / self.step_mm + 1.5, size)
             for axis, low, size in zip(axes, self.low_mm, self.knots.shape, strict=True)
         ]
-        return np.einsum("abc,ia,jb,kc->ijk", self.knots.astype(np.float32), *weights, optimize=True)
+        return _separably(self.knots.astype(np.float32), weights)
 
 
 def _spline_weights(position: NDArray[np.floating], knots: int) -> NDArray[np.float32]:
@@ -96,7 +96,48 @@ def spaced(extent_mm: Extent, spacing_mm: float) -> Axes:
     return x, y, z
 
 
-def upsample(field: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Interpolate linearly to ``shape``; the first and last samples stay where they are."""
-    tensor = torch.from_numpy(np.ascontiguousarray(field))[None, None]
-    return torch.nn.functional.interpolate(tensor, size=shape, mode="trilinear", align_corners=True)[0, 0].numpy()
+def interpolated(field: NDArray[np.float32], coarse: Axes, fine: Axes) -> NDArray[np.float32]:
+    """Interpolate a field linearly from the lattice of three coarse axes, each evenly spaced, to that of fine ones."""
+    weights = []
+    for source, target in zip(coarse, fine, strict=True):
+        position = (target - source[0]) / (source[1] - source[0])
+        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(len(source))), 0).astype(np.float32))
+    return _separably(field, weights)
+
+
+def _separably(values: NDArray[np.float32], weights: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Apply a matrix along each axis, smallest result first and without a transposed copy."""
+    x, y, z = weights
+    result = np.matmul(y, values @ z.T)
+    return (x @ result.reshape(len(values), -1)).reshape(len(x), len(y), len(z))
+
+
+def block_of(field: NDArray[np.float32], coarse: Axes, fine: Axes, margin_mm: float) -> Block | None:
+    """Return the smallest block of the fine lattice that holds all points nearer than ``margin_mm`` to a shape.
+
+    Args:
+        field: signed distance on the coarse lattice.
+        coarse: axes of that lattice (mm).
+        fine: axes of the lattice to choose from (mm).
+        margin_mm: how far outside the shape the block must reach.
+
+    Returns:
+        Slices of the fine lattice, or None where the shape is not near it.
+    """
+    near = field < margin_mm
+    slices = []
+    for axis, (source, target) in enumerate(zip(coarse, fine, strict=True)):
+        (hits,) = np.nonzero(near.any(axis=tuple(a for a in range(3) if a != axis)))
+        if len(hits) == 0:
+            return None
+        low, high = source[max(hits[0] - 1, 0)], source[min(hits[-1] + 1, len(source) - 1)]
+        first, last = np.searchsorted(target, (low, high), side="left")
+        slices.append(slice(int(first), int(min(last + 1, len(target)))))
+    x, y, z = slices
+    return None if any(part.start >= part.stop for part in slices) else (x, y, z)
+
+
+def within(axes: Axes, block: Block) -> Axes:
+    """Return the part of three axes that a block keeps."""
+    x, y, z = (axis[part] for axis, part in zip(axes, block, strict=True))
+    return x, y, z
