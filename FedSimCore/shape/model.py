@@ -59,6 +59,8 @@ class ShapeModel(nn.Module):
         self.topology = Topology(arrays["faces"].astype(np.int64), arrays["face_region"].astype(np.uint8))
         if self.topology.labels != region_labels():
             raise InputError(f"{source} has surfaces for the labels {self.topology.labels}, not {region_labels()}.")
+        if self.topology.open_edges:
+            raise InputError(f"{source} has surfaces that are not closed; build it again.")
         self.header = header
         self.checksum = checksum
         self.eigenvalues: NDArray[np.float64] = np.asarray(arrays["eigenvalues"], dtype=np.float64)
