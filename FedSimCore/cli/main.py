@@ -7,7 +7,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import cohort, shape
+from FedSimCore.cli import bench, cohort, measure, shape
 from FedSimCore.errors import ExitCode, FedSimError
 
 app = typer.Typer(
@@ -33,6 +33,8 @@ def _root(
 
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(shape.app, name="shape")
+app.add_typer(bench.app, name="bench")
+app.command()(measure.measure)
 
 
 def main() -> None:
