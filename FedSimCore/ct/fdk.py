@@ -7,8 +7,8 @@ import torch
 from scipy.linalg import toeplitz
 from torch import Tensor
 
-from FedSimCore.ct.filters import Kernel, filter_kernel, ray_weights
-from FedSimCore.ct.geometry import ConeBeamGeometry
+from FedSimCore.ct.filters import Kernel, filter_kernel, is_displaced, ray_weights
+from FedSimCore.ct.geometry import Array, ConeBeamGeometry
 from FedSimCore.ct.linear_map import LinearMap
 from FedSimCore.ct.placement import Placement
 from FedSimCore.ct.plane_stack import AxialWeights, PlaneStack
@@ -51,15 +51,21 @@ class FDK(LinearMap):
         self.grid = grid
         self.kernel = kernel
         placement = Placement.of(geometry, grid)
-        magnification = geometry.source_detector_mm / geometry.source_isocenter_mm
-        # The detector scaled to the isocentre, where the filter's 1/mm are those of the volume.
-        lags = filter_kernel(kernel, geometry.columns, geometry.pixel_mm[0] / magnification)
-        self._filter = torch.from_numpy(toeplitz(lags)).to(self.device, dtype)
+        self._filtered = _widened(geometry)
+        self._filter = torch.from_numpy(self._filter_matrix()).to(self.device, dtype)
         u, v = geometry.u_mm[:, None], geometry.v_mm[None, :]
         cosine = geometry.source_detector_mm / np.sqrt(geometry.source_detector_mm**2 + u**2 + v**2)
         self._cosine = torch.from_numpy(cosine).to(self.device, dtype)
         self._ray_weights = torch.from_numpy(ray_weights(geometry)).to(self.device, dtype)
         self._stack = self._make_stack(placement)
+
+    def _filter_matrix(self) -> Array:
+        """Return the convolution across the detector as a matrix (filtered columns, columns)."""
+        geometry, filtered = self.geometry, self._filtered
+        # The detector scaled to the isocentre, where the filter's 1/mm are those of the volume.
+        spacing = geometry.pixel_mm[0] * geometry.source_isocenter_mm / geometry.source_detector_mm
+        first = round((geometry.u_mm[0] - filtered.u_mm[0]) / geometry.pixel_mm[0])
+        return toeplitz(filter_kernel(self.kernel, filtered.columns, spacing))[:, first : first + geometry.columns]
 
     def _make_stack(self, placement: Placement) -> PlaneStack:
         geometry = self.geometry
@@ -76,11 +82,11 @@ class FDK(LinearMap):
             rows=geometry.rows,
         )
         key = ("fdk", geometry, self.grid.shape, self.grid.affine.tobytes(), self.dtype, self.device)
-        taps = BackprojectionTaps(geometry, placement, depths, self.dtype)
+        taps = BackprojectionTaps(self._filtered, placement, depths, self.dtype)
         return PlaneStack(taps, axial, key, self.device, self.dtype)
 
     def _apply(self, x: Tensor) -> Tensor:
-        filtered = torch.empty_like(x)
+        filtered = x.new_empty(len(x), self.geometry.views, self._filtered.columns, self.geometry.rows)
         for channel in range(len(x)):
             for view in range(self.geometry.views):
                 weighted = x[channel, view] * self._cosine
@@ -90,8 +96,24 @@ class FDK(LinearMap):
         return volume.view(len(x), *self.range_shape)
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        rays = self._stack.project(y.view(len(y), -1, self.range_shape[2])).view(len(y), *self.domain_shape)
+        filtered = self._stack.project(y.view(len(y), -1, self.range_shape[2]))
+        filtered = filtered.view(len(y), self.geometry.views, -1, self.geometry.rows)
+        rays = y.new_empty(len(y), *self.domain_shape)
         for channel in range(len(y)):
             for view in range(self.geometry.views):
-                rays[channel, view] = self._filter.T @ rays[channel, view]
+                torch.mm(self._filter.T, filtered[channel, view], out=rays[channel, view])
         return rays.mul_(self._cosine).mul_(self._ray_weights[:, :, None])
+
+
+def _widened(geometry: ConeBeamGeometry) -> ConeBeamGeometry:
+    """Return the geometry with the detector widened to be symmetric if it is shifted far sideways.
+
+    The filter spreads what it saw to where it does not reach, and that belongs to the image.
+    """
+    if not is_displaced(geometry):
+        return geometry
+    shift, row_shift = geometry.detector_offset_mm
+    missing = round(2 * abs(shift) / geometry.pixel_mm[0])
+    middle = shift - float(np.sign(shift)) * missing * geometry.pixel_mm[0] / 2
+    update = {"columns": geometry.columns + missing, "detector_offset_mm": (middle, row_shift)}
+    return geometry.model_copy(update=update)

@@ -73,10 +73,15 @@ def ray_weights(geometry: ConeBeamGeometry) -> Array:
     return step * np.broadcast_to(_full_scan_weights(geometry), (geometry.views, geometry.columns))
 
 
+def is_displaced(geometry: ConeBeamGeometry) -> bool:
+    """Whether the detector is shifted sideways so far that it sees part of the object only from one side."""
+    return abs(geometry.detector_offset_mm[0]) > 0.1 * geometry.columns * geometry.pixel_mm[0]
+
+
 def _full_scan_weights(geometry: ConeBeamGeometry) -> Array:
     u = geometry.u_mm
     shift = geometry.detector_offset_mm[0]
-    if abs(shift) <= 0.1 * geometry.columns * geometry.pixel_mm[0]:
+    if not is_displaced(geometry):
         return np.full(len(u), 0.5)
     overlap = geometry.columns * geometry.pixel_mm[0] / 2 - abs(shift)
     if overlap <= 0:
