@@ -12,7 +12,7 @@ from FedSimCore.cohorts.case import Case, Cohort, Modality
 from FedSimCore.cohorts.imagechd import ImageCHDTables
 from FedSimCore.cohorts.table import TABLE_NAME, read_table
 from FedSimCore.errors import InputError
-from FedSimCore.volumes.dicom import is_dicom_file
+from FedSimCore.volumes.dicom_elements import is_dicom_file
 from FedSimCore.volumes.io import has_eight_bit_voxels
 
 _MMWHS = re.compile(

@@ -113,7 +113,7 @@ def make_splits(
         cohort: its sites are split each by itself; a site's split depends on its own labelled cases only.
         seed: the same seed gives the same folds, whatever the order of the table.
         folds: number of folds.
-        val: size of the validation sets; by default the paper's, or that of the test sets.
+        val: size of the validation sets; by default the paper's, or that of the test sets (half of the rest at most).
         labelled: sizes of the training subsets whose labels are shown; by default the paper's (4/8, 6/12, 6/12), or a
             third and two thirds of the training cases.
 
@@ -188,7 +188,7 @@ def _folds(
     made = []
     for number, test in enumerate(runs):
         rest = [name for run in [*runs[number + 1 :], *runs[:number]] for name in run]
-        size = len(test) if val is None else val
+        size = min(len(test), len(rest) // 2) if val is None else val
         if not 0 <= size < len(rest):
             raise InputError(
                 f"The site {site} has {len(rest) + len(test)} labelled cases: after {len(test)} for the test, {size} "

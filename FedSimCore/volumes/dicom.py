@@ -6,6 +6,7 @@ first gap, so a missing slice shifts the rest of the patient, and it has no plac
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import zipfile
@@ -19,6 +20,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from FedSimCore.errors import InputError
+from FedSimCore.volumes.dicom_elements import announces_a_slice, check_lengths, is_dicom_file
 from FedSimCore.volumes.grid import Grid
 from FedSimCore.volumes.reading import reading, spatial_shape
 from FedSimCore.volumes.volume import Volume
@@ -30,22 +32,19 @@ _MAX_ZIP_BYTES = 4 * 2**30
 _MAX_ZIP_FILES = 20_000
 
 _POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
+_SUFFIXES = (".dcm", ".ima")
+_SERIES = "0020|000e"
 _FRAMES, _DESCRIPTION = "0028|0008", "0008|103e"
 
 
 @dataclass(frozen=True)
 class _Slice:
     path: Path
+    series: str
     size: tuple[int, int]
     position: NDArray[np.float64]  # LPS mm of the first pixel's centre
     axes: NDArray[np.float64]  # (2, 3): LPS directions of growing column and row index
     spacing: tuple[float, float]  # mm between columns, between rows
-
-
-def is_dicom_file(path: Path) -> bool:
-    """Tell whether a file has DICOM's preamble."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def read_dicom(path: Path, series: str | None = None) -> Volume:
@@ -65,6 +64,7 @@ def read_dicom(path: Path, series: str | None = None) -> Volume:
         if zipfile.is_zipfile(path):
             with _unzipped(path) as folder:
                 return _read_folder(path, folder, series)
+        check_lengths(path)
         frames = _tags(path).get(_FRAMES, "1").strip()
         if frames not in ("", "1"):
             raise InputError(
@@ -88,16 +88,24 @@ def _quiet() -> Iterator[None]:
 def _unzipped(path: Path) -> Iterator[Path]:
     """Give a temporary folder with the files of a zip under names of ours, so that none can leave the folder."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="fedsim-dicom-") as name:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        # macOS adds a hidden twin ("._name") of every file.
+        members = [
+            info for info in archive.infolist() if not info.is_dir() and not _plain(info.filename).startswith(".")
+        ]
         if len(members) > _MAX_ZIP_FILES or sum(info.file_size for info in members) > _MAX_ZIP_BYTES:
             raise InputError(
                 f"{path} unpacks to more than 4 GiB or 20000 files; unpack it and give one series' folder."
             )
         for number, info in enumerate(members):
             # zipfile stops at the size the directory states, so a lying entry can't grow beyond the sum checked above.
-            with archive.open(info) as source, (Path(name) / f"{number:06d}.dcm").open("wb") as target:
+            with archive.open(info) as source, (Path(name) / f"{number}_{_plain(info.filename)}").open("wb") as target:
                 shutil.copyfileobj(source, target)
         yield Path(name)
+
+
+def _plain(name: str) -> str:
+    """Return the last part of a zip member's name, in letters that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name.rsplit("/", 1)[-1])[-100:]
 
 
 def _read_folder(shown: Path, folder: Path, series: str | None) -> Volume:
@@ -122,12 +130,17 @@ def _read_folder(shown: Path, folder: Path, series: str | None) -> Volume:
 def _series(folder: Path) -> dict[str, list[_Slice]]:
     """Return the slices of every series that has at least two with a place in the world."""
     found: dict[str, list[_Slice]] = {}
-    for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
-        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        placed = [item for item in (_slice(Path(name)) for name in names) if item is not None]
-        if len(placed) > 1:
-            found[uid] = placed
-    return found
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        if not is_dicom_file(path):
+            if path.suffix.lower() in _SUFFIXES:
+                raise InputError(f"{path} is no DICOM file; restore it or remove it from the folder.")
+        else:
+            item = _slice(path)
+            if item is not None:
+                found.setdefault(item.series, []).append(item)
+    return {uid: slices for uid, slices in found.items() if len(slices) > 1}
 
 
 def _listed(found: dict[str, list[_Slice]]) -> str:
@@ -152,24 +165,31 @@ def _header_reader(path: Path) -> sitk.ImageFileReader:
 
 
 def _slice(path: Path) -> _Slice | None:
-    """Return where a file's slice lies; None for objects that have no place (reports, plans, overlays)."""
+    """Return where a file's slice lies; None for objects that have no place (reports, plans, multi-frame files)."""
+    check_lengths(path)
     try:
         reader = _header_reader(path)
     except RuntimeError as error:
-        if is_dicom_file(path) and "0028|0010" in str(error):
-            raise
+        if announces_a_slice(path):
+            raise InputError(f"{path} is a damaged DICOM slice; restore it or remove it from the folder.") from error
         return None
-    if not all(reader.HasMetaDataKey(key) for key in (_POSITION, _ORIENTATION, _PIXEL_SPACING)):
+    if not all(reader.HasMetaDataKey(key) for key in (_SERIES, _POSITION, _ORIENTATION, _PIXEL_SPACING)):
         return None
-    numbers = [
-        np.array([float(text) for text in reader.GetMetaData(key).split("\\")])
-        for key in (_POSITION, _ORIENTATION, _PIXEL_SPACING)
-    ]
+    try:
+        numbers = [
+            np.array([float(text) for text in reader.GetMetaData(key).split("\\")])
+            for key in (_POSITION, _ORIENTATION, _PIXEL_SPACING)
+        ]
+    except ValueError:
+        numbers = []
     if [len(values) for values in numbers] != [3, 6, 2] or not all(np.isfinite(values).all() for values in numbers):
         raise InputError(f"{path} has an unreadable position, orientation or pixel spacing; export the series again.")
     position, orientation, (between_rows, between_columns) = numbers
     columns, rows = reader.GetSize()[:2]
-    return _Slice(path, (columns, rows), position, orientation.reshape(2, 3), (between_columns, between_rows))
+    uid = "".join(c for c in reader.GetMetaData(_SERIES) if c.isdigit() or c == ".")
+    return _Slice(
+        path, uid, (columns, rows), position, orientation.reshape(2, 3), (float(between_columns), float(between_rows))
+    )
 
 
 def _geometry(shown: Path, slices: list[_Slice]) -> tuple[Grid, list[_Slice]]:

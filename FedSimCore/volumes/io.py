@@ -13,7 +13,8 @@ import numpy as np
 
 from FedSimCore import anatomy
 from FedSimCore.errors import InputError
-from FedSimCore.volumes.dicom import is_dicom_file, read_dicom
+from FedSimCore.volumes.dicom import read_dicom
+from FedSimCore.volumes.dicom_elements import is_dicom_file
 from FedSimCore.volumes.labels import Scheme, count_values, translate
 from FedSimCore.volumes.nifti import nifti_bits, read_nifti, write_nifti
 from FedSimCore.volumes.nrrd import nrrd_bits, read_nrrd, write_nrrd

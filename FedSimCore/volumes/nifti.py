@@ -73,6 +73,9 @@ def _header(path: Path, stream: _Stream) -> Any:
     if header_class is None:
         raise InputError(f"{path} is not a NIfTI file; check its extension.")
     stream.seek(0)
+    if len(stream.read(header_class.template_dtype.itemsize)) < header_class.template_dtype.itemsize:
+        raise InputError(f"{path} ends within its header; copy or export it again.")
+    stream.seek(0)
     header = header_class.from_fileobj(stream, check=False)
     if bytes(header["magic"])[:3] != b"n+1":
         raise InputError(f"{path} is not a single NIfTI file (.nii); convert .hdr/.img pairs to .nii.gz.")

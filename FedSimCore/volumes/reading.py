@@ -52,9 +52,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """Return the last line of an error's text: ITK's are pages that end in the reason."""
+    """Return the last line of an error's text, made printable: ITK's are pages, and quote bytes of the file."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:200].rstrip(".")
+    text = lines[-1] if lines else type(error).__name__
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)[:200].rstrip(".")
 
 
 def spatial_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:

@@ -41,6 +41,13 @@ def a_volume(kind: str = "oblique", shape: tuple[int, int, int] = (7, 6, 5), see
     return Volume(array, Grid(shape, an_affine(kind)))
 
 
+def a_label_map(kind: str = "oblique", shape: tuple[int, int, int] = (7, 6, 5)) -> Volume:
+    """All seven regions in the inner voxels, background round them."""
+    array = np.zeros(shape, np.uint8)
+    array[1:-1, 1:-1, 1:-1] = np.random.default_rng(1).integers(1, 8, size=tuple(n - 2 for n in shape))
+    return Volume(array, Grid(shape, an_affine(kind)))
+
+
 def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.3680043.2.1125.1", **tags: str) -> None:
     """Write a volume as one CT file per k, stored with a rescale intercept of -1024."""
     folder.mkdir(parents=True, exist_ok=True)

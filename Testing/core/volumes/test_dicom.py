@@ -41,6 +41,7 @@ def test_a_zip_of_a_series_is_read_and_its_names_cannot_leave_the_folder(tmp_pat
     with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
         for number, path in enumerate(sorted((tmp_path / "series").iterdir())):
             archive.write(path, f"../../escape/{number}.dcm")
+        archive.writestr("__MACOSX/._1.dcm", "a resource fork")
     assert_same_patient(read_volume(tmp_path / "series.zip"), volume)
     assert not (tmp_path.parent / "escape").exists()
 
@@ -102,3 +103,20 @@ def test_a_truncated_slice_is_refused(tmp_path):
     damaged = tmp_path / "series" / "002.dcm"
     damaged.write_bytes(damaged.read_bytes()[:-40])
     refusal(tmp_path / "series")
+
+
+@pytest.mark.parametrize("name", ["001.dcm", "003.dcm", "005.dcm"])
+def test_a_slice_whose_header_is_cut_off_is_named_rather_than_left_out(tmp_path, name):
+    write_dicom_series(tmp_path / "series", a_volume("oblique"))
+    damaged = tmp_path / "series" / name
+    damaged.write_bytes(damaged.read_bytes()[:400])
+    assert name in refusal(tmp_path / "series")
+
+
+def test_an_element_that_claims_gigabytes_is_refused_before_gdcm_allocates_them(tmp_path):
+    write_dicom_series(tmp_path / "series", a_volume("oblique"))
+    path = tmp_path / "series" / "003.dcm"
+    raw = path.read_bytes()
+    place = raw.index(b"\x08\x00\x60\x00")  # modality, implicit: tag, then four bytes of length
+    path.write_bytes(raw[: place + 4] + b"\xf0\xff\xff\xff" + raw[place + 8 :])
+    assert "(0008,0060) claims 4294967280 bytes" in refusal(tmp_path / "series")
