@@ -12,7 +12,7 @@ from FedSimCore.cohorts.phantom.heart import MITRAL, SEPTUM_MM, TRICUSPID, VESSE
 from FedSimCore.cohorts.phantom.warp import Deformation, Extent, spaced
 
 # Ends of the labels as in MM-WHS: the aorta before the arch, the pulmonary artery just beyond its bifurcation.
-ASCENDING_AORTA_LENGTH_MM = 62.0
+_ASCENDING_AORTA_LENGTH_MM = {"normal": 62.0, "transposed": 40.0, "both_right": 47.0}
 PULMONARY_BRANCH_LENGTH_MM = 25.0
 
 
@@ -52,9 +52,10 @@ def carve(heart: Heart, chest: Points) -> Carved:
     if gate is None:
         pool = union(pool, tract, 3)
     else:
-        pool = intersection(union(pool, tract, 4), union(gate, -atrial - 6), 0)
-        pool = intersection(pool, gate)
-    wall = intersection(union(epicardium, tract - 4, 3), atrial + 0.0)
+        pool = intersection(union(pool, tract, 4), gate)
+    wall = intersection(epicardium, atrial)
+    sleeve = tract - 3 if gate is None else intersection(tract - 3, gate)
+    wall = union(wall, sleeve, 2)
     wall = cut(cut(wall, aorta - VESSEL_WALL_MM * 0.5), pulmonary - VESSEL_WALL_MM * 0.5)
 
     sinus = intersection(parts.right_ventricle(heart, local), atrial_right, 7)
@@ -77,7 +78,7 @@ def carve(heart: Heart, chest: Points) -> Carved:
     appendage = cut(cut(appendage, epicardium - 1.5), walls - 1, 1)
     left_atrium = intersection(union(cut(body, epicardium - 0.5), intersection(body, -atrial)), -atrial)
     left_atrium = cut(union(left_atrium, appendage, 4), walls, 2)
-    left_atrium = cut(left_atrium, pool)
+    left_atrium = cut(cut(cut(left_atrium, pool), tract - 1.5), right - 1.5)
 
     body, appendage = parts.right_atrium(heart, points)
     appendage = cut(cut(appendage, right - 3), walls - 1, 1)
@@ -86,7 +87,7 @@ def carve(heart: Heart, chest: Points) -> Carved:
     right_atrium = cut(cut(right_atrium, union(wall, pool) - 1.5), right)
 
     regions = {"lv": pool, "rv": right, "la": left_atrium, "ra": right_atrium}
-    regions = _with_defects(heart, regions, wall, points, local)
+    regions = _with_defects(heart, regions, points, local)
     regions["myo"] = wall
     regions["ao"] = intersection(aorta, _end_of_ascending(heart, chest))
     fork = heart.arteries.bifurcation
@@ -106,31 +107,54 @@ def _left_gate(heart: Heart, beyond_aortic: Field, beyond_pulmonary: Field) -> F
 
 def _end_of_ascending(heart: Heart, chest: Points) -> Field:
     centerline = heart.arteries.aorta
-    index = round(ASCENDING_AORTA_LENGTH_MM / 5)
+    index = round(_ASCENDING_AORTA_LENGTH_MM[heart.outflow] / 5)
     return half_space(chest, centerline[index], centerline[index + 1] - centerline[index - 1])
 
 
-def _with_defects(
-    heart: Heart, regions: dict[str, Field], wall: Field, points: Points, local: Points
-) -> dict[str, Field]:
-    """Open the septa where the variant has a defect: the hole is shared out to the nearer pool."""
-    shape = heart.shape
+def _with_defects(heart: Heart, regions: dict[str, Field], points: Points, local: Points) -> dict[str, Field]:
+    """Open the septa where the heart has a defect: the hole is shared out to the nearer pool."""
     regions = dict(regions)
-    if shape.asd_mm > 0:
-        across = np.array([53.0, -20, 24]) if not shape.primum else np.array([46.0, -14, 18])
-        hole = capsule(points, across + [-14, -10, 0], across + [14, 10, 0], shape.asd_mm / 2)
-        _share(regions, "la", "ra", hole)
-    if shape.vsd_mm > 0:
-        place = np.array([22.0, -9, -27]) if not shape.primum else np.array([24.0, 10, -30])
-        hole = capsule(local, place, place + [26, 0, 0], shape.vsd_mm / 2)
-        _share(regions, "lv", "rv", hole)
+    if heart.atrial_defect_mm is not None:
+        place, across = np.array(heart.atrial_defect_mm), np.array([11.0, 8.0, -4.0])
+        _share(regions, "la", "ra", capsule(points, place - across, place + across, heart.shape.asd_mm / 2))
+    if heart.ventricular_defect_mm is not None:
+        place, across = np.array(heart.ventricular_defect_mm), np.array([14.0, 0, 0])
+        _share(regions, "lv", "rv", capsule(local, place - across, place + across, heart.shape.vsd_mm / 2))
     return regions
 
 
+def with_defects_placed(heart: Heart, chest: Points) -> Heart:
+    """Return the heart with its defects where the septum is thin and near their usual place.
+
+    Secundum defects lie in the middle of the atrial septum and most ventricular ones below the aortic valve; those
+    of an atrioventricular septal defect at the crux.
+    """
+    shape, regions = heart.shape, carve(heart, chest).regions
+    points = heart.pose.to_heart(chest)
+    if shape.asd_mm > 0:
+        usual = (46.0, -14.0, 18.0) if shape.primum else (54.0, -20.0, 22.0)
+        heart = replace(heart, atrial_defect_mm=_thinnest(points, regions["la"], regions["ra"], usual))
+    if shape.vsd_mm > 0:
+        usual = (30.0, 10.0, -30.0) if shape.primum else (30.0, -9.0, -27.0)
+        local = parts.ventricular_coordinates(heart, points)
+        heart = replace(heart, ventricular_defect_mm=_thinnest(local, regions["lv"], regions["rv"], usual))
+    return heart
+
+
+def _thinnest(
+    points: Points, left: Field, right: Field, usual_mm: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    away = np.linalg.norm(points - np.array(usual_mm, dtype=np.float32).reshape(3, 1, 1, 1), axis=0)
+    i, j, k = np.unravel_index(np.argmin(np.maximum(left, right) + 0.2 * away), away.shape)
+    x, y, z = (float(value) for value in points[:, i, j, k])
+    return x, y, z
+
+
 def _share(regions: dict[str, Field], left: str, right: str, hole: Field) -> None:
+    """Give a hole to two pools; the right one reaches 1.5 mm into the left one, which is drawn over it."""
     nearer = (regions[left] - regions[right]) / 2
     regions[left] = union(regions[left], intersection(hole, nearer))
-    regions[right] = union(regions[right], intersection(hole, -nearer))
+    regions[right] = union(regions[right], intersection(hole, -nearer - 1.5))
 
 
 # Holds every heart of the tables, dilated and turned, in nominal mm.
@@ -154,4 +178,4 @@ def grown(heart: Heart, deformation: Deformation, spacing_mm: float = 3.0, round
             for key in ("lv", "rv", "la", "ra")
         }
         heart = replace(heart, growth=heart.growth.times(**factors))
-    return heart
+    return with_defects_placed(heart, chest)

@@ -53,12 +53,16 @@ class Heart:
         targets: sizes divided by the subject's length scale (or its cube).
         outflow: which great artery leaves which ventricle.
         growth: factors that make the chambers meet the targets.
+        atrial_defect_mm: centre of a hole between the atria (heart's pose), if there is one.
+        ventricular_defect_mm: centre of a hole between the ventricles (ventricular coordinates), if there is one.
     """
 
     shape: Shape
     targets: Targets
     outflow: str
     growth: Growth = Growth()
+    atrial_defect_mm: tuple[float, float, float] | None = None
+    ventricular_defect_mm: tuple[float, float, float] | None = None
 
     @property
     def pose(self) -> Pose:

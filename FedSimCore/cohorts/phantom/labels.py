@@ -16,7 +16,7 @@ from FedSimCore.volumes import Grid
 COARSE_MM = 2.0
 # Middle of the field of view (R, A) and range of the slices (S) in nominal mm.
 SCAN_CENTER_MM = (24.0, -6.0)
-SCAN_RANGE_MM = (-64.0, 108.0)
+SCAN_RANGE_MM = (-64.0, 110.0)
 # Roughness of the trabeculated endocardium in the labels (mm): root mean square for each correlation length.
 _ROUGHNESS = {"lv": 0.35, "rv": 0.5, "ra": 0.35, "la": 0.25}
 
@@ -63,13 +63,12 @@ def label_array(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.uint
 
 
 def largest_components(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Clear all but the largest connected component (26 neighbours) of each region."""
-    neighbours = np.ones((3, 3, 3), dtype=bool)
+    """Clear all but the largest component, connected through voxels' faces, of each region."""
     for region in anatomy.regions():
         block = ndimage.find_objects(labels, max_label=region.label)[region.label - 1]
         if block is None:
             continue
-        parts, count = ndimage.label(labels[block] == region.label, structure=neighbours)
+        parts, count = ndimage.label(labels[block] == region.label)
         if count > 1:
             sizes = np.bincount(parts.ravel())
             sizes[0] = 0
