@@ -86,17 +86,17 @@ class Targets:
 
 # Mean at the sex's mean adult body size, and coefficient of variation at fixed size.
 # LV, RV, LA: Hudsmith 2005 (CMR, end diastole; LA maximal); RA: within Fuchs 2016 (CCTA); wall: Hindso 2017
-# (CCTA); aorta and pulmonary trunk: usual adult CT diameters.
+# (CCTA); aorta: Rogers 2013 (CT); pulmonary trunk: Karazincir 2008 (CT). Full citations: anatomy/norms.json.
 _NORMS = {
-    "male": Targets(160, 190, 100, 115, 6.6, 33, 27),
-    "female": Targets(135, 148, 88, 95, 5.4, 30, 25),
+    "male": Targets(160, 190, 100, 115, 6.6, 33.5, 27),
+    "female": Targets(135, 148, 88, 95, 5.4, 31, 25.5),
 }
 _SEX_BSA = {"male": 1.98, "female": 1.72}
 _SPREAD = Targets(0.12, 0.13, 0.17, 0.16, 0.08, 0.07, 0.07)
 
 
 def draw_targets(subject: Subject, variant: Variant, rng: np.random.Generator) -> Targets:
-    """Draw the sizes of a heart: the norm for sex and body size, a factor all parts share, and one of each part's own."""
+    """Draw the sizes of a heart: the norm for sex and body size, varied in common and part by part."""
     ratio = subject.bsa_m2 / _SEX_BSA[subject.sex]
     common = rng.normal()
     values = {}

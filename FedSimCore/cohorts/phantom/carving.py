@@ -49,10 +49,9 @@ def carve(heart: Heart, chest: Points) -> Carved:
     inflow = capsule(local, MITRAL, MITRAL + np.array([0, 0, 20]), 15)
     pool = intersection(intersection(cavity, atrial, 4), atrial)
     pool = union(pool, intersection(inflow, atrial), 3)
-    if gate is None:
-        pool = union(pool, tract, 3)
-    else:
-        pool = intersection(union(pool, tract, 4), gate)
+    pool = union(pool, tract, 3)
+    if gate is not None:
+        pool = intersection(pool, gate)
     wall = intersection(epicardium, atrial)
     sleeve = tract - 3 if gate is None else intersection(tract - 3, gate)
     wall = union(wall, sleeve, 2)

@@ -10,7 +10,7 @@ from FedSimCore.cohorts.phantom.fields import Field, curve, tube
 from FedSimCore.cohorts.phantom.heart import MITRAL, TRICUSPID, Heart, to_ras
 from FedSimCore.cohorts.phantom.warp import Axes, mesh
 
-# Clockwise angle seen from the apex, 0 towards the right ventricle and 90 degrees inferior; depth towards the apex (mm).
+# Angle in degrees, 0 towards the right ventricle and 90 inferior, and depth towards the apex in mm.
 _COURSES = {
     "lad": (MITRAL, [(-80, -8), (-62, 4), (-58, 20), (-58, 36), (-60, 50), (-60, 62)], (1.9, 1.0)),
     "circumflex": (MITRAL, [(-95, -8), (-125, -6), (-160, -4), (165, -3)], (1.7, 1.0)),

@@ -8,13 +8,15 @@ rounds the seam.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
-Field = NDArray[np.float32]
-Points = NDArray[np.float32]
+# Float32 throughout; the looser type is what NumPy's stubs give for mixed expressions.
+Field = NDArray[np.floating[Any]]
+Points = NDArray[np.floating[Any]]
 
 
 def _column(vector: ArrayLike, points: Points) -> Points:

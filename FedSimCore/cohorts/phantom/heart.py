@@ -137,12 +137,13 @@ def left_atrium(heart: Heart, points: Points) -> tuple[Field, Field]:
     body = union(body, mouth, 8)
     for vein in pulmonary_veins(heart):
         body = union(body, tube(points, vein[:3], [7.5, 6.5, 6.0]), 6)
-    length = shape.appendage
-    tip = np.array([22 - 20 * length, -20 + 14 * length, 40 + shape.appendage_curl])
-    knots = [[26, -24, 36], [18 - 3 * length, -18, 39 + 0.4 * shape.appendage_curl], tip]
-    appendage = tube(
-        points, curve(knots, 4), np.interp(np.linspace(0, 1, len(curve(knots, 4))), [0, 0.4, 1], [8, 7.5, 4])
+    # It hooks forward round the left side of the pulmonary trunk.
+    length, curl = shape.appendage, shape.appendage_curl
+    tip = [2.0 + 3 * length, -12 + 17 * length, 46 + curl]
+    line = curve(
+        [[20.0, -26.0, 40.0], [4.0, -20.0, 43 + 0.4 * curl], [-1.0, -14 + 6 * length, 45 + 0.7 * curl], tip], 4
     )
+    appendage = tube(points, line, np.interp(np.linspace(0, 1, len(line)), [0, 0.35, 0.8, 1], [9, 7.5, 7, 4]))
     return body, appendage
 
 
@@ -252,7 +253,7 @@ def infundibulum(heart: Heart, points: Points) -> Field:
 
 
 def outflow_tract(heart: Heart, points: Points) -> Field:
-    """Return the outflow of the left ventricle up to its great artery, heart's pose; none leaves a double-outlet heart."""
+    """Return the outflow of the left ventricle up to its great artery, heart's pose; with two on the right, a stump."""
     arteries, start = heart.arteries, to_ras(np.array([6.0, -5.0, -22.0]))
     if heart.outflow == "both_right":
         return capsule(points, start, to_ras(np.array([14.0, -8.0, -30.0])), 10)

@@ -58,7 +58,7 @@ def scanned(patient: Patient, grid: Grid, carved: Carved, hu: NDArray[np.float32
 
 
 def _from_center(grid: Grid) -> Field:
-    """Return the distance from the middle of the slice, 1 at its corners: noise is largest in the middle of the body."""
+    """Return the distance from the middle of the slice, 1 at its corners."""
     i, j = (np.linspace(-1, 1, n, dtype=np.float32) for n in grid.shape[:2])
     return np.hypot(i[:, None], j[None, :])[:, :, None] / np.float32(np.sqrt(2))
 

@@ -38,7 +38,7 @@ def make_phantom(site: str, seed: int, *, variant: str | None = None, spacing_mm
         site: name or alias of a site of Resources/phantom/sites.json.
         seed: any non-negative whole number.
         variant: forces the kind of heart instead of drawing it from the site's shares.
-        spacing_mm: voxel size; edge of cubic voxels; by default the voxels of the site's scanner (0.8 mm for an adult, less for a child).
+        spacing_mm: edge of cubic voxels; by default the scanner's own voxels (0.95 mm for an adult, less for a child).
 
     Raises:
         InputError: unknown site or variant, negative seed, or a spacing that is not in 0.3 to 5 mm.

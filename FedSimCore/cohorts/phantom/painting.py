@@ -127,7 +127,7 @@ def paint_heart(
 def paint_sac(
     canvas: Canvas, heart: Heart, carved: Carved, inside: Field, scan: Scan, fatness: float, rng: np.random.Generator
 ) -> None:
-    """Paint the pericardium with the fat in it, thick in the grooves and thin over the free walls, and the coronaries."""
+    """Paint the pericardium, its fat, thick in the grooves and thin over the free walls, and the coronaries."""
     step = canvas.coarse[0][1] - canvas.coarse[0][0]
     chambers = [carved.regions[key] for key in ("myo", "rv", "la", "ra")]
     whole = np.minimum.reduce(chambers)
@@ -137,7 +137,7 @@ def paint_sac(
     fat = np.clip(1.8 + 2.0 * fatness + groove + 1.5 * _texture(canvas, 30, rng), 0.8, 12)
     sac = np.maximum(union(whole - fat, ndimage.gaussian_filter(whole, 8.0 / step) - 2.5, 3), whole - 13)
     sac = sac.astype(np.float32)
-    x, y, z = np.meshgrid(*canvas.coarse, indexing="ij", sparse=True)
+    _, y, z = np.meshgrid(*canvas.coarse, indexing="ij", sparse=True)
     # Fat pads lie in front of the right atrium and ventricle and at the apex, hardly any on the free lateral walls.
     front = np.clip((y - 10) / 40, 0, 1) * np.clip((70 - z) / 60, 0, 1.2)
     pad = 0.4 + (2 + 9 * fatness) * front * np.clip(0.7 + 0.5 * _texture(canvas, 30, rng), 0, 1.8)

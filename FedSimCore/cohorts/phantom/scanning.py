@@ -18,7 +18,7 @@ COMPARTMENTS = ("left", "pa", "rv", "ra", "svc", "ivc", "myocardium", "veins", "
 
 
 class Phase(Row):
-    """Iodine (mg/ml) in each compartment at one time after injection; ``mixing`` is its unevenness in the right atrium."""
+    """Iodine (mg/ml) by compartment at a time after injection; ``mixing`` is its unevenness in the right atrium."""
 
     meaning: str
     left: Range

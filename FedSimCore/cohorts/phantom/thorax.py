@@ -13,9 +13,7 @@ from FedSimCore.cohorts.phantom.anatomy import Subject
 from FedSimCore.cohorts.phantom.fields import (
     Field,
     Points,
-    capsule,
     curve,
-    cut,
     ellipsoid,
     half_space,
     intersection,
@@ -191,9 +189,7 @@ def _vessels(heart: Heart, chest: Points) -> dict[str, Field]:
         "pulmonary_veins": np.minimum.reduce(veins),
     }
     if heart.shape.duct_mm > 0:
-        course = curve([arteries.bifurcation, arteries.bifurcation + [0, -16, 14], arteries.aorta[ARCH_INDEX + 14]], 5)
+        middle = arteries.bifurcation + np.array([0.0, -16, 14])
+        course = curve([arteries.bifurcation, middle, arteries.aorta[ARCH_INDEX + 14]], 5)
         fields["duct"] = tube(chest, course, heart.shape.duct_mm / 2)
     return fields
-
-
-__all__ = ["Build", "capsule", "chest_inside", "cut", "draw_build", "thorax"]
