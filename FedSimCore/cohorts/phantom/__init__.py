@@ -6,6 +6,5 @@ learnt from it is not the simulator's own assumptions read back. See docs/phanto
 
 from FedSimCore.cohorts.phantom.cohort import PhantomCohort, make_cohort
 from FedSimCore.cohorts.phantom.model import Phantom, make_label_map, make_phantom
-from FedSimCore.cohorts.phantom.sites import sites, variants
 
-__all__ = ["Phantom", "PhantomCohort", "make_cohort", "make_label_map", "make_phantom", "sites", "variants"]
+__all__ = ["Phantom", "PhantomCohort", "make_cohort", "make_label_map", "make_phantom"]
