@@ -192,7 +192,7 @@ def _load(path: Path | None) -> ShapeModel:
 def _write_mesh(model: ShapeModel, parameters: Any, path: Path) -> None:
     from FedSimCore.shape.mesh_io import write_mesh
 
-    write_mesh(model.mesh(parameters), path)
+    write_mesh(path, model.mesh(parameters))
 
 
 def _command() -> str:
