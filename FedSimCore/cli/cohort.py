@@ -11,6 +11,7 @@ from FedSimCore.cli.common import JSON_OPTION, print_json, print_table, progress
 from FedSimCore.errors import ExitCode
 
 if TYPE_CHECKING:
+    from FedSimCore.cohorts.case import Cohort
     from FedSimCore.cohorts.check import CaseReport
 
 app = typer.Typer(help="Look at, check, split and crop a cohort of patients.", no_args_is_help=True)
@@ -20,12 +21,24 @@ COHORT = typer.Argument(
 )
 
 
+def _read(path: Path) -> Cohort:
+    """Read a cohort and say on standard error what its reader warns of."""
+    import warnings
+
+    from FedSimCore.cohorts.readers import read_cohort
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cohort = read_cohort(path)
+    for one in caught:
+        typer.echo(f"fedsim: note: {one.message}", err=True)
+    return cohort
+
+
 @app.command()
 def show(path: Path = COHORT, as_json: bool = JSON_OPTION) -> None:
     """List the cases without opening their volumes."""
-    from FedSimCore.cohorts.readers import read_cohort
-
-    cohort = read_cohort(path)
+    cohort = _read(path)
     if as_json:
         print_json({"cohort_sha256": cohort.checksum(), **cohort.model_dump(mode="json")})
         return
@@ -44,9 +57,8 @@ def _name(path: Path | None) -> str:
 def check(path: Path = COHORT, as_json: bool = JSON_OPTION) -> None:
     """Open every case and report its geometry, HU, regions and problems; exit code 3 if there is any problem."""
     from FedSimCore.cohorts.check import check_case
-    from FedSimCore.cohorts.readers import read_cohort
 
-    cohort, reports = read_cohort(path), []
+    cohort, reports = _read(path), []
     with progress_bar() as progress:
         for number, case in enumerate(cohort.cases):
             progress(number, len(cohort.cases), "checking")
@@ -64,15 +76,18 @@ def _print_reports(name: str, reports: list[CaseReport]) -> None:
     from FedSimCore.anatomy import regions
 
     keys = [region.key for region in regions()]
-    rows: list[tuple[Any, ...]] = []
+    geometry: list[tuple[object, ...]] = []
+    volumes: list[tuple[object, ...]] = []
     for report in reports:
         shape = " x ".join(map(str, report.shape)) or "-"
         spacing = " x ".join(f"{value:.3g}" for value in report.spacing_mm) or "-"
         intensities = f"{report.range[0]:.0f} to {report.range[1]:.0f}" if report.range else "-"
-        volumes = [f"{report.regions_ml[key]:.1f}" if key in report.regions_ml else "-" for key in keys]
-        rows.append((report.id, shape, spacing, report.axes, intensities, *volumes, len(report.problems) or ""))
-    header = ("case", "shape", "mm", "axes", "P1 to P99", *(f"{key} ml" for key in keys), "problems")
-    print_table(name, header, rows)
+        geometry.append((report.id, shape, spacing, report.axes, intensities, len(report.problems) or "none"))
+        if report.regions_ml:
+            volumes.append((report.id, *(report.regions_ml.get(key, "-") for key in keys)))
+    print_table(name, ("case", "shape", "mm", "axes", "P1 to P99", "problems"), geometry)
+    if volumes:
+        print_table("Volumes (ml)", ("case", *keys), volumes)
     for report in reports:
         for kind, sentences in (("problem", report.problems), ("note", report.notes)):
             for sentence in sentences:
@@ -92,10 +107,9 @@ def split(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Draw folds and nested labelled subsets of every site and write them to a file."""
-    from FedSimCore.cohorts.readers import read_cohort
     from FedSimCore.cohorts.splits import make_splits, write_splits
 
-    splits = make_splits(read_cohort(path), seed, folds, val, labelled or None)
+    splits = make_splits(_read(path), seed, folds, val, labelled or None)
     write_splits(splits, output)
     if as_json:
         print_json({"file": str(output), **splits.model_dump(mode="json")})
@@ -126,9 +140,8 @@ def crop(
 ) -> None:
     """Bring every heart onto a working grid; run again, it goes on where it stopped. Exit code 3 if any case failed."""
     from FedSimCore.cohorts.cropping import crop_cohort
-    from FedSimCore.cohorts.readers import read_cohort
 
-    cohort = read_cohort(path)
+    cohort = _read(path)
     with progress_bar() as progress:
         made = crop_cohort(cohort, output, size, _spacing(spacing), ".nrrd" if nrrd else ".nii.gz", progress)
     if as_json:
