@@ -48,8 +48,9 @@ def measure(
 
 
 def _row(comparison: Comparison) -> tuple[str, str, str, str, str]:
-    number = f"{comparison.value:.{_digits(comparison.value)}f} {comparison.unit}".rstrip()
-    low, high = (f"{bound:.4g}" if bound is not None else "" for bound in (comparison.low, comparison.high))
+    digits = _digits(comparison.value)
+    number = f"{comparison.value:.{digits}f} {comparison.unit}".rstrip()
+    low, high = (f"{bound:.{digits}f}" if bound is not None else "" for bound in (comparison.low, comparison.high))
     interval = f"{low or '…'} – {high or '…'}" if low or high else ""
     flag = comparison.verdict.upper() if comparison.outside else comparison.verdict
     return comparison.measurement.name, number, interval, flag, comparison.citation
