@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from FedSimCore import anatomy
 from FedSimCore.cohorts.case import Case
@@ -19,8 +20,10 @@ from FedSimCore.volumes.resample import orientation
 
 # All seven regions together, from a newborn's heart to a grossly dilated one.
 _HEART_ML = (5.0, 3000.0)
+_APART = 0.005
 _AIR_HU = -500.0
-_BELOW_AIR_HU = -1500.0
+_BELOW_APART = 0.005
+_AIR_HU = -1500.0
 
 
 @dataclass
@@ -119,8 +122,20 @@ def _check_regions(loaded: LoadedCase, label: Volume, report: CaseReport) -> Non
     edges = [label.array.take(side, axis=axis) for axis in range(3) for side in (0, -1)]
     if any(edge.any() for edge in edges):
         report.notes.append("the heart reaches the edge of the label map and may be cut off")
+    _check_pieces(label, report)
     _check_sides(label, report)
     _note_stray_values(loaded.case, report)
+
+
+def _check_pieces(label: Volume, report: CaseReport) -> None:
+    """A region in pieces is a slip of the pen, or speckle from an automatic segmentation."""
+    for region, box in zip(anatomy.regions(), ndimage.find_objects(label.array, max_label=7), strict=True):
+        if box is None:
+            continue
+        pieces = np.bincount(ndimage.label(label.array[box] == region.label)[0].ravel())[1:]
+        apart = 1 - pieces.max() / pieces.sum()
+        if apart > _APART:
+            report.notes.append(f"{region.key} is in {len(pieces)} pieces, {apart:.1%} of it apart from the largest")
 
 
 def _check_sides(label: Volume, report: CaseReport) -> None:

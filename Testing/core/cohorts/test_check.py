@@ -78,6 +78,15 @@ def test_a_mirrored_heart_and_one_that_is_cut_off_are_remarked(tmp_path):
     assert any("reaches the edge" in note for note in report.notes)
 
 
+def test_a_region_in_pieces_is_remarked(tmp_path):
+    image, label = a_heart(a_scan_grid())
+    array = label.array.copy()
+    array[2:5, 2:5, 2:5] = 3
+    report = check_case(written(tmp_path, image, Volume(array, label.grid)))
+    share = 27 / (array == 3).sum()
+    assert report.notes == [f"rv is in 2 pieces, {share:.1%} of it apart from the largest"]
+
+
 def test_mmwhs_stray_value_is_taken_for_the_left_atrium_and_told(tmp_path):
     image, label = a_heart(a_scan_grid())
     values = np.array([0, 500, 205, 600, 420, 550, 820, 850])[label.array]
