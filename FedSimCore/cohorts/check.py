@@ -20,10 +20,9 @@ from FedSimCore.volumes.resample import orientation
 
 # All seven regions together, from a newborn's heart to a grossly dilated one.
 _HEART_ML = (5.0, 3000.0)
-_APART = 0.005
 _AIR_HU = -500.0
-_BELOW_APART = 0.005
-_AIR_HU = -1500.0
+_BELOW_AIR_HU = -1500.0
+_APART = 0.005
 
 
 @dataclass
