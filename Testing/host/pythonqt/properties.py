@@ -6,6 +6,7 @@ one. Setters and getters of other names (`setText`, `isChecked`) stay methods.
 
 from __future__ import annotations
 
+from types import FunctionType, MethodDescriptorType
 from typing import Any
 
 import shiboken6
@@ -31,15 +32,22 @@ class PropertyAttribute:
 
     def __init__(self, name: str, getter: Any = None, declared: Property | None = None) -> None:
         self.name = name
-        self._getter = getter  # the C++ method of the same name: quicker, and not virtual, so no recursion
+        self._of_class = getter  # what the class itself shows: the method, to be called with an object
+        # The C++ method of the same name is quicker, and not virtual, so there's no recursion; a static one won't do.
+        self._getter = getter if isinstance(getter, (MethodDescriptorType, FunctionType)) else None
         self._declared = declared  # a property that one of our stand-ins declares
 
     def __get__(self, owner: QObject | None, cls: type | None = None) -> Any:
         if owner is None:
-            return self._getter or self._declared or self
+            return self._bound_to_class(cls)
         if not shiboken6.isValid(owner):
             raise ValueError(f"Trying to read property '{self.name}' from a destroyed {type(owner).__name__} object")
         return to_python(self._value(owner))
+
+    def _bound_to_class(self, cls: type | None) -> Any:
+        if self._of_class is not None:
+            return self._of_class.__get__(None, cls) if hasattr(self._of_class, "__get__") else self._of_class
+        return self._declared or self
 
     def _value(self, owner: QObject) -> Any:
         if self._declared is not None:
@@ -91,7 +99,7 @@ def install_properties(cls: type[QObject]) -> None:
         if (cls.__name__, name) not in NOT_AS_ATTRIBUTES:
             setattr(cls, name, PropertyAttribute(name, vars(cls).get(name)))
             setter = f"set{name[0].upper()}{name[1:]}"
-            if meta.property(index).typeName() == "QString" and callable(vars(cls).get(setter)):
+            if meta.property(index).typeName() == "QString" and isinstance(vars(cls).get(setter), MethodDescriptorType):
                 setattr(cls, setter, _strict_text_setter(setter, vars(cls)[setter]))
     # A subclass that answers a property by its own virtual getter (QPushButton.sizeHint) must not hide the attribute.
     for base in cls.__mro__[1:]:

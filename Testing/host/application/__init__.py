@@ -1,0 +1,1 @@
+"""The application: `slicer.app`, its managers, its modules, its main window."""

@@ -1,0 +1,50 @@
+"""Widgets that know the scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from Testing.host.ctk.collapsible import ctkCollapsibleButton
+from Testing.host.pythonqt import cxx_class, private
+
+SCENE_SIGNAL = {"mrmlSceneChanged": ("mrmlSceneChanged(vtkMRMLScene*)",)}
+
+
+class SceneHolder:
+    """`setMRMLScene` and `mrmlSceneChanged`."""
+
+    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+        state = private(self)  # type: ignore[arg-type]
+        if scene is not getattr(state, "scene", None):
+            state.scene = scene
+            self.mrmlSceneChanged.emit(scene)  # type: ignore[attr-defined]
+
+
+@cxx_class("Libs/MRML/Widgets/qMRMLWidget.h")
+class qMRMLWidget(SceneHolder, QWidget):  # noqa: N801 -- Slicer's name
+    """A widget that passes the scene on to those in it."""
+
+    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    _vtk_signatures = SCENE_SIGNAL
+
+    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+        return getattr(private(self), "scene", None)
+
+
+@cxx_class("Base/QTGUI/qSlicerWidget.h")
+class qSlicerWidget(SceneHolder, QWidget):  # noqa: N801 -- Slicer's name
+    """A widget that passes the scene on to those in it."""
+
+    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    _vtk_signatures = SCENE_SIGNAL
+
+
+@cxx_class("Libs/MRML/Widgets/qMRMLCollapsibleButton.h")
+class qMRMLCollapsibleButton(SceneHolder, ctkCollapsibleButton):  # noqa: N801 -- Slicer's name
+    """A folding section that passes the scene on to the widgets in it."""
+
+    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    _vtk_signatures = SCENE_SIGNAL

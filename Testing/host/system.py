@@ -1,0 +1,50 @@
+"""System libraries that the wheels of Qt and VTK load and do not carry, and the Debian package of each."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# Package of Debian 12 (and Ubuntu 22.04 and later) by library.
+LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libglib-2.0.so.0": "libglib2.0-0",
+}
+SCRIPT = "Testing/host/install_system_packages.sh"
+
+
+class MissingSystemPackageError(RuntimeError):
+    """A system library is not installed."""
+
+
+def missing_libraries() -> dict[str, str]:
+    """Libraries that are not there, with the package that has each; nothing on Windows and macOS."""
+    return {} if sys.platform != "linux" else {n: p for n, p in LIBRARIES.items() if not _loads(n)}
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def check_system() -> None:
+    """Refuse to go on where Qt or VTK would crash.
+
+    Raises:
+        MissingSystemPackageError: with the names of what is missing and the way to get it.
+    """
+    if missing := missing_libraries():
+        raise MissingSystemPackageError(
+            f"The host can't start without {', '.join(missing)}; install them with {SCRIPT}, "
+            f"or by hand: apt-get install {' '.join(sorted(set(missing.values())))}"
+        )
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

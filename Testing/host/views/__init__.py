@@ -1,0 +1,1 @@
+"""Views of the scene: real displayable managers of slicer-core in Qt widgets, rendered off screen and painted as images."""

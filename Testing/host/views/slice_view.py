@@ -1,0 +1,223 @@
+"""The slice views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from PySide6.QtCore import Property, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from Testing.host.ctk.slider_widgets import ctkSliderWidget
+from Testing.host.pythonqt import cxx_class, private
+from Testing.host.views.render_view import RenderView, displayable_managers
+
+MANAGERS = tuple(
+    f"vtkMRML{name}"
+    for name in (
+        "VolumeGlyphSliceDisplayableManager ModelSliceDisplayableManager CrosshairDisplayableManager "
+        "OrientationMarkerDisplayableManager RulerDisplayableManager ScalarBarDisplayableManager "
+        "SegmentationsDisplayableManager2D MarkupsDisplayableManager TransformsDisplayableManager2D "
+        "ColorLegendDisplayableManager"
+    ).split()
+)
+
+
+@cxx_class("Libs/MRML/Widgets/qMRMLSliceView.h")
+class qMRMLSliceView(RenderView):  # noqa: N801 -- Slicer's name
+    """A slice of the scene, by Slicer's own logic and displayable managers. Left out: light boxes."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        state = private(self)
+        overlay = vtk.vtkRenderer()
+        for renderer in (state.renderer, overlay):
+            renderer.GetActiveCamera().ParallelProjectionOn()
+        overlay.SetLayer(1)
+        state.window.SetNumberOfLayers(2)
+        state.window.SetAlphaBitPlanes(1)
+        state.window.AddRenderer(overlay)
+        mapper, actor = vtk.vtkImageMapper(), vtk.vtkActor2D()
+        mapper.SetColorWindow(255)
+        mapper.SetColorLevel(127.5)
+        actor.SetMapper(mapper)
+        actor.GetProperty().SetDisplayLocationToBackground()
+        private(self, overlay=overlay, mapper=mapper, actor=actor, connection=None, group=None, logic=None)
+
+    def _connect_to(self, slice_logic: Any, application_logic: Any) -> None:
+        """Show what a vtkMRMLSliceLogic computes."""
+        import slicer
+
+        state = private(self)
+        state.logic = slice_logic
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory
+        state.group = displayable_managers(self, factory, MANAGERS, application_logic)
+        state.style = slicer.vtkMRMLSliceViewInteractorStyle()
+        state.style.SetSliceLogic(slice_logic)
+        state.style.SetDisplayableManagers(state.group)
+        state.group.SetMRMLDisplayableNode(slice_logic.GetSliceNode())
+        state.interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
+        state.style.SetInteractor(state.interactor)
+        state.interactor.AddObserver("ConfigureEvent", lambda *_: self._fit_node())
+        slice_logic.AddObserver("ModifiedEvent", lambda *_: self._show_image())
+        self._show_image()
+
+    def _fit_node(self) -> None:
+        private(self).logic.ResizeSliceNode(*private(self).window.GetSize())
+
+    def _show_image(self) -> None:
+        state = private(self)
+        connection = state.logic.GetImageDataConnection()
+        if connection is not state.connection:
+            state.connection = connection
+            state.mapper.SetInputConnection(connection)
+            if connection is not None and not state.renderer.HasViewProp(state.actor):
+                state.renderer.AddViewProp(state.actor)
+            state.actor.SetVisibility(connection is not None)
+        self.scheduleRender()
+
+    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic.GetSliceNode()
+
+    def sliceViewInteractorStyle(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).style
+
+    def interactorObserver(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).style
+
+    def displayableManagerByClassName(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).group.GetDisplayableManagerByClassName(name)
+
+    def convertDeviceToXYZ(self, position: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+        """View coordinates (x right, y up, in pixels) of a mouse position in the widget."""
+        return (float(position[0]), float(self.height - position[1] - 1), 0.0)
+
+    def convertXYZToRAS(self, xyz: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+        """World coordinates, RAS mm."""
+        return self.mrmlSliceNode().GetXYToRAS().MultiplyPoint([*xyz, 1.0])[:3]
+
+    def convertRASToXYZ(self, ras: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+        """View coordinates of a world point, RAS mm."""
+        inverse = vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Invert(self.mrmlSliceNode().GetXYToRAS(), inverse)
+        return inverse.MultiplyPoint([*ras, 1.0])[:3]
+
+
+@cxx_class("Libs/MRML/Widgets/qMRMLSliceControllerWidget.h")
+class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
+    """The bar over a slice view: its label and the offset. Left out: everything behind the pin."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        label, slider = QLabel(), ctkSliderWidget()
+        slider.suffix = " mm"
+        layout.addWidget(label)
+        layout.addWidget(slider, 1)
+        self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)
+        private(self, label=label, slider=slider, logic=None, updating=False)
+        slider.connect("valueChanged(double)", self.setSliceOffsetValue)
+
+    def setSliceLogic(self, logic: Any) -> None:  # noqa: N802 -- Slicer's name
+        node = logic.GetSliceNode()
+        private(self).logic = logic
+        color = ",".join(str(int(255 * c)) for c in node.GetLayoutColor())
+        private(self).label.setStyleSheet(f"background:rgb({color}); color:black; padding:1px 6px")
+        private(self).label.text = node.GetLayoutLabel() or node.GetLayoutName()
+        node.AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRMLView())
+        logic.GetSliceCompositeNode().AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRMLView())
+        self.updateWidgetFromMRMLView()
+
+    def updateWidgetFromMRMLView(self) -> None:  # noqa: N802 -- Slicer's name
+        state = private(self)
+        if state.updating:
+            return
+        bounds, spacing = [0.0] * 6, state.logic.GetLowestVolumeSliceSpacing()[2]
+        state.logic.GetLowestVolumeSliceBounds(bounds)
+        state.updating = True
+        offset = state.logic.GetSliceOffset()
+        state.slider.minimum, state.slider.maximum = min(bounds[4], offset), max(bounds[5], offset)
+        state.slider.singleStep = spacing or 1.0
+        state.slider.value = offset
+        state.updating = False
+
+    def setSliceOffsetValue(self, offset: float) -> None:  # noqa: N802 -- Slicer's name
+        state = private(self)
+        if state.updating:
+            return
+        state.updating = True
+        state.logic.StartSliceOffsetInteraction()
+        state.logic.SetSliceOffset(offset)
+        state.logic.EndSliceOffsetInteraction()
+        state.updating = False
+
+    def sliceOffsetSlider(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).slider
+
+    def sliceLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic
+
+    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic.GetSliceNode()
+
+    def mrmlSliceCompositeNode(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic.GetSliceCompositeNode()
+
+    def fitSliceToBackground(self) -> None:  # noqa: N802 -- Slicer's name
+        private(self).logic.FitSliceToBackground(True)
+
+    def setSliceVisible(self, visible: bool) -> None:  # noqa: N802 -- Slicer's name
+        private(self).logic.GetSliceNode().SetSliceVisible(visible)
+
+    def setSliceLink(self, linked: bool) -> None:  # noqa: N802 -- Slicer's name
+        private(self).logic.GetSliceCompositeNode().SetLinkedControl(linked)
+
+
+@cxx_class("Libs/MRML/Widgets/qMRMLSliceWidget.h")
+class qMRMLSliceWidget(QFrame):  # noqa: N801 -- Slicer's name
+    """A slice view under its bar."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        controller, view = qMRMLSliceControllerWidget(), qMRMLSliceView()
+        layout.addWidget(controller)
+        layout.addWidget(view, 1)
+        private(self, controller=controller, view=view, logic=None)
+        self.setFocusPolicy(Qt.NoFocus)
+
+    def _connect_to(self, slice_logic: Any, application_logic: Any) -> None:
+        private(self).logic = slice_logic
+        private(self).view._connect_to(slice_logic, application_logic)
+        private(self).controller.setSliceLogic(slice_logic)
+
+    def sliceView(self) -> qMRMLSliceView:  # noqa: N802 -- Slicer's name
+        return private(self).view
+
+    def sliceController(self) -> qMRMLSliceControllerWidget:  # noqa: N802 -- Slicer's name
+        return private(self).controller
+
+    def sliceLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic
+
+    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic.GetSliceNode()
+
+    def mrmlSliceCompositeNode(self) -> Any:  # noqa: N802 -- Slicer's name
+        return private(self).logic.GetSliceCompositeNode()
+
+    def fitSliceToBackground(self) -> None:  # noqa: N802 -- Slicer's name
+        private(self).logic.FitSliceToBackground(True)
+
+    def setSliceOrientation(self, orientation: str) -> None:  # noqa: N802 -- Slicer's name
+        self.mrmlSliceNode().SetOrientation(orientation)
+
+    sliceOrientation = Property(  # noqa: N815 -- Slicer's name
+        str, lambda self: self.mrmlSliceNode().GetOrientation(), lambda self, o: self.setSliceOrientation(o)
+    )
+    sliceViewName = Property(str, lambda self: self.mrmlSliceNode().GetLayoutName())  # noqa: N815 -- Slicer's name
+    sliceViewLabel = Property(str, lambda self: self.mrmlSliceNode().GetLayoutLabel())  # noqa: N815 -- Slicer's name
