@@ -15,22 +15,27 @@ grids need no special case.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from FedSimCore.shape.mesh import Topology
-from FedSimCore.shape.scanline import index_points, ray_hits
+from FedSimCore.shape.scanline import RayHits, index_points, owners, ray_hits
 from FedSimCore.volumes.grid import Grid
 
+Density = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From heart, region and flat voxel index (H,) each to the derivative of L by that region's occupancy there (H,)."""
 
-def boundary_gradient(gradient: Tensor, vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
+
+def boundary_gradient(density: Density, vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
     """Propagate the gradient with respect to region occupancies to the vertices.
 
     Args:
-        gradient: (batch, R, X, Y, Z), dL / d occupancy; interpolated linearly along the rays.
+        density: dL / d occupancy at voxels; asked only near surfaces, interpolated linearly along the rays.
         vertices: (batch, V, 3), RAS mm.
-        topology: R closed, outward-oriented surfaces.
+        topology: closed, outward-oriented surfaces.
         grid: the voxels.
 
     Returns:
@@ -38,21 +43,21 @@ def boundary_gradient(gradient: Tensor, vertices: Tensor, topology: Topology, gr
     """
     points = index_points(vertices, grid)
     faces = torch.from_numpy(topology.faces).to(vertices.device)
-    region = torch.from_numpy(np.searchsorted(topology.labels, topology.face_region)).to(vertices.device)
+    heart, region = owners(topology, len(vertices), vertices.device)
     normals = _unit_normals(points, faces) * float(np.sign(np.linalg.det(grid.affine[:3, :3])))
-    field = gradient.to(vertices.dtype)
     result = torch.zeros_like(points).view(-1, 3)
     for axis in range(3):
         size = [grid.shape[a] for a in range(3) if a != axis]
         hits = ray_hits(points, faces, (size[0], size[1]), axis, with_weights=True)
         assert hits.corners is not None
         assert hits.weights is not None
-        surface = hits.face // len(faces) * gradient.shape[1] + region[hits.face % len(faces)]
-        value = _sample_along(field, axis, surface, hits.row, hits.column, hits.depth)
-        normal = normals[hits.face]
+        place = heart.index_select(0, hits.face), region.index_select(0, hits.face)
+        value = _sample_along(density, place, grid, axis, hits).to(vertices.dtype)
+        normal = normals.index_select(0, hits.face)
         force = normal * (value * normal[:, axis].abs())[:, None]
         for corner in range(3):
             result.index_add_(0, hits.corners[:, corner], force * hits.weights[:, corner, None])
+    # d index / d mm, transposed.
     index_per_mm = torch.from_numpy(np.linalg.inv(grid.affine[:3, :3])).to(vertices)
     return (result @ index_per_mm).view_as(vertices)
 
@@ -65,15 +70,15 @@ def _unit_normals(points: Tensor, faces: Tensor) -> Tensor:
     return normals / normals.norm(dim=1, keepdim=True).clamp_min(tiny)
 
 
-def _sample_along(field: Tensor, axis: int, surface: Tensor, row: Tensor, column: Tensor, depth: Tensor) -> Tensor:
-    """Interpolate (batch, R, X, Y, Z) linearly along ``axis``; zero beyond the outermost voxels' faces."""
-    size = field.shape[2 + axis]
+def _sample_along(density: Density, place: tuple[Tensor, Tensor], grid: Grid, axis: int, hits: RayHits) -> Tensor:
+    """Interpolate linearly between the two voxels next to each hit; zero beyond the outermost voxels' faces."""
+    size = grid.shape[axis]
     row_axis, column_axis = (a for a in range(3) if a != axis)
-    below = depth.floor().clamp(0, size - 1)
+    strides = (grid.shape[1] * grid.shape[2], grid.shape[2], 1)
+    base = hits.row * strides[row_axis] + hits.column * strides[column_axis]
+    below = hits.depth.floor().clamp(0, size - 1)
     above = (below + 1).clamp_max(size - 1)
-    share = (depth - below).clamp(0, 1)
-    flat = field.reshape(-1)
-    strides = (field.shape[3] * field.shape[4], field.shape[4], 1)
-    base = surface * field[0, 0].numel() + row * strides[row_axis] + column * strides[column_axis]
-    value = torch.lerp(flat[base + below.long() * strides[axis]], flat[base + above.long() * strides[axis]], share)
-    return value * ((depth >= -0.5) & (depth < size - 0.5))
+    share = (hits.depth - below).clamp(0, 1)
+    at_below, at_above = (density(*place, base + voxel.long() * strides[axis]) for voxel in (below, above))
+    value = at_below + share * (at_above - at_below)
+    return value * ((hits.depth >= -0.5) & (hits.depth < size - 0.5))

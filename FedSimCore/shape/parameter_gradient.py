@@ -16,7 +16,7 @@ from torch import Tensor
 
 from FedSimCore.errors import InputError
 from FedSimCore.shape.mesh import Topology
-from FedSimCore.shape.voxelizer import label_map, label_probabilities, region_occupancy
+from FedSimCore.shape.voxelizer import label_map, region_probabilities
 from FedSimCore.volumes.grid import Grid
 
 Gradient = Literal["boundary", "finite-differences"]
@@ -51,7 +51,7 @@ def voxelize_parameters(
         InputError: ``gradient`` is unknown, or ``steps`` are missing or not P positive numbers.
     """
     if gradient == "boundary":
-        return label_probabilities(region_occupancy(vertices_of(parameters), topology, grid), topology.labels)
+        return region_probabilities(vertices_of(parameters), topology, grid)
     if gradient != "finite-differences":
         raise InputError(f"There is no gradient {gradient!r}; choose 'boundary' or 'finite-differences'.")
     result: Tensor = _FiniteDifferences.apply(parameters, vertices_of, topology, grid, _checked(steps, parameters))

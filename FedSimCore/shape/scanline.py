@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from FedSimCore.shape.mesh import Topology
 from FedSimCore.volumes.grid import Grid
 
 
@@ -107,6 +108,12 @@ def index_points(vertices: Tensor, grid: Grid) -> Tensor:
     return torch.stack(
         [x * inverse[a, 0] + y * inverse[a, 1] + z * inverse[a, 2] + inverse[a, 3] for a in range(3)], -1
     )
+
+
+def owners(topology: Topology, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return heart in the batch and position in ``topology.labels`` of each of the (batch * F) faces."""
+    region = torch.from_numpy(np.searchsorted(topology.labels, topology.face_region)).to(device)
+    return torch.arange(batch, device=device).repeat_interleave(len(region)), region.repeat(batch)
 
 
 def _batched_faces(faces: Tensor, batch: int, vertex_count: int) -> Tensor:

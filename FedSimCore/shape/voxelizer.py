@@ -24,13 +24,13 @@ from FedSimCore import anatomy
 from FedSimCore.errors import InputError
 from FedSimCore.shape.boundary_gradient import boundary_gradient
 from FedSimCore.shape.mesh import Topology
-from FedSimCore.shape.scanline import RayHits, index_points, ray_hits
+from FedSimCore.shape.overlaps import MOST_REGIONS, by_priority, overlap_tables
+from FedSimCore.shape.scanline import RayHits, index_points, owners, ray_hits
 from FedSimCore.volumes.grid import Grid
 
 # Winding numbers of all regions share one int64 while rays are followed: a byte for each, biased to stay positive.
 _BITS = 8
 _BIAS = 64
-_MOST_REGIONS = 7
 
 
 def region_occupancy(
@@ -79,26 +79,29 @@ def label_map(vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
             label is unknown.
     """
     vertices = _checked(vertices, topology).detach()
-    by_priority = _by_priority(topology)
-    hits = _hits_along_rays(vertices, topology, grid)
-    batch, (size_i, size_j, size_k) = len(vertices), grid.shape
-    plane = size_j * size_k
-    heart, region = _owners(topology, batch, vertices.device)
-    ray = hits.row * size_k + hits.column
-    start = _first_inside(hits.depth, size_i)
-    # Follow each ray. Every ray leaves as often as it enters, so one running sum serves them all.
-    order = ((heart.index_select(0, hits.face) * plane + ray) * (size_i + 1) + start).argsort()
-    turns = (1 << (region * _BITS)).index_select(0, hits.face) * hits.entering
-    winding = turns.index_select(0, order).cumsum(0).add_(_packed_bias())
-    label = torch.zeros_like(winding, dtype=torch.uint8)
-    for index, value in reversed(by_priority):
-        label.masked_fill_((winding >> (index * _BITS) & 0xFF) > _BIAS, value)
-    change = torch.diff(label, prepend=label.new_zeros(1))
-    # Write down where the label changes; changes at one voxel add up, in any order and modulo 256.
-    steps = torch.zeros((batch, size_i + 1, plane), dtype=torch.uint8, device=vertices.device)
-    cell = (heart * (size_i + 1)).index_select(0, hits.face).add_(start).mul_(plane).add_(ray)
-    steps.view(-1).index_add_(0, cell.index_select(0, order), change)
-    return _running_sum(steps, start)[:, :size_i].reshape(batch, size_i, size_j, size_k)
+    return _fill(vertices, topology, grid, overlap_tables(topology.labels).label)
+
+
+def region_probabilities(vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
+    """Voxelize a heart into one channel for each region, overlaps settled by priority.
+
+    The same as ``label_probabilities(region_occupancy(...))`` in values and gradient, without ever holding what
+    overlaps: several times faster, and with a fraction of the memory.
+
+    Args:
+        vertices: (batch, V, 3) or (V, 3) floating point, RAS mm, on any device.
+        topology: closed surfaces of regions that ``anatomy.regions()`` knows.
+        grid: the voxels; any invertible affine.
+
+    Returns:
+        (batch, R, X, Y, Z), 1 where a region is and 0 elsewhere, in the dtype of ``vertices``.
+
+    Raises:
+        InputError: as :func:`label_map`.
+    """
+    vertices = _checked(vertices, topology)
+    result: Tensor = _RegionProbabilities.apply(vertices, topology, grid)
+    return result
 
 
 def label_probabilities(occupancy: Tensor, labels: tuple[int, ...] | None = None) -> Tensor:
@@ -120,10 +123,9 @@ def label_probabilities(occupancy: Tensor, labels: tuple[int, ...] | None = None
     labels = anatomy.labels() if labels is None else labels
     if occupancy.ndim != 5 or occupancy.shape[1] != len(labels):
         raise InputError(f"Occupancy {tuple(occupancy.shape)} is not (batch, {len(labels)}, X, Y, Z).")
-    priority = _priorities(labels)
     result: list[Tensor] = [occupancy[:, 0]] * len(labels)
     free = torch.ones_like(occupancy[:, 0])
-    for index in sorted(range(len(labels)), key=lambda i: priority[i]):
+    for index in by_priority(labels):
         result[index] = free * occupancy[:, index]
         free = free - result[index]
     return torch.stack(result, 1)
@@ -142,13 +144,92 @@ class _RegionOccupancy(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (vertices,) = ctx.saved_tensors
-        return boundary_gradient(gradients[0], vertices, ctx.topology, ctx.grid), None, None
+        count, flat = gradients[0].shape[1], gradients[0].flatten(2).flatten()
+        voxels = gradients[0][0, 0].numel()
+
+        def density(heart: Tensor, region: Tensor, voxel: Tensor) -> Tensor:
+            return flat.index_select(0, (heart * count + region) * voxels + voxel)
+
+        return boundary_gradient(density, vertices, ctx.topology, ctx.grid), None, None
+
+
+class _RegionProbabilities(torch.autograd.Function):
+    """Label map in one-hot form forward, boundary integral backward.
+
+    With ``p_r = o_r * prod over higher priorities (1 - o_q)``, moving region r's surface across a voxel swaps r with
+    whatever lies behind it there, if no higher priority covers both.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
+        count = len(topology.labels)
+        tables = overlap_tables(topology.labels)
+        members = _fill(vertices, topology, grid, torch.arange(1 << count, dtype=torch.uint8))
+        result = torch.empty((len(vertices), count, *grid.shape), dtype=vertices.dtype, device=vertices.device)
+        for index, higher in enumerate(tables.higher):
+            torch.eq(members & (higher | 1 << index), 1 << index, out=result[:, index])
+        ctx.save_for_backward(vertices, members)
+        ctx.topology, ctx.grid = topology, grid
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        vertices, members = ctx.saved_tensors
+        tables = overlap_tables(ctx.topology.labels)
+        visible, behind = (table.to(vertices.device).flatten() for table in (tables.visible, tables.behind))
+        count, flat = gradients[0].shape[1], gradients[0].flatten(2).flatten()
+        voxels = members[0].numel()
+        flat_members = members.flatten()
+
+        def density(heart: Tensor, region: Tensor, voxel: Tensor) -> Tensor:
+            state = (region << count) + flat_members.index_select(0, heart * voxels + voxel)
+            other = behind.index_select(0, state)
+            own = flat.index_select(0, (heart * count + region) * voxels + voxel)
+            instead = flat.index_select(0, (heart * count + other.clamp_max(count - 1)) * voxels + voxel)
+            return visible.index_select(0, state) * (own - instead * (other < count))
+
+        return boundary_gradient(density, vertices, ctx.topology, ctx.grid), None, None
+
+
+def _fill(vertices: Tensor, topology: Topology, grid: Grid, values: Tensor) -> Tensor:
+    """Follow all regions along the rays at once; give each voxel the value of its membership mask.
+
+    Args:
+        vertices: (batch, V, 3).
+        topology: at most seven regions.
+        grid: the voxels.
+        values: (2^R,) uint8 by mask, 0 for the empty one.
+
+    Returns:
+        (batch, X, Y, Z) uint8.
+    """
+    hits = _hits_along_rays(vertices, topology, grid)
+    batch, (size_i, size_j, size_k) = len(vertices), grid.shape
+    plane = size_j * size_k
+    heart, region = owners(topology, batch, vertices.device)
+    ray = hits.row * size_k + hits.column
+    start = _first_inside(hits.depth, size_i)
+    # Every ray leaves as often as it enters, so one running sum serves them all.
+    order = ((heart.index_select(0, hits.face) * plane + ray) * (size_i + 1) + start).argsort()
+    turns = (1 << (region * _BITS)).index_select(0, hits.face) * hits.entering
+    winding = turns.index_select(0, order).cumsum(0).add_(sum(_BIAS << (i * _BITS) for i in range(MOST_REGIONS)))
+    mask = torch.zeros_like(winding)
+    for index in range(len(topology.labels)):
+        mask |= ((winding >> (index * _BITS) & 0xFF) > _BIAS).long() << index
+    value = values.to(vertices.device).index_select(0, mask)
+    change = torch.diff(value, prepend=value.new_zeros(1))
+    # Write down where the value changes; changes at one voxel add up, in any order and modulo 256.
+    steps = torch.zeros((batch, size_i + 1, plane), dtype=torch.uint8, device=vertices.device)
+    cell = (heart * (size_i + 1)).index_select(0, hits.face).add_(start).mul_(plane).add_(ray)
+    steps.view(-1).index_add_(0, cell.index_select(0, order), change)
+    return _running_sum(steps, start)[:, :size_i].reshape(batch, size_i, size_j, size_k)
 
 
 def _occupancy(vertices: Tensor, topology: Topology, grid: Grid) -> Tensor:
     hits = _hits_along_rays(vertices, topology, grid)
     batch, region_count, (size_i, size_j, size_k) = len(vertices), len(topology.labels), grid.shape
-    heart, region = _owners(topology, batch, vertices.device)
+    heart, region = owners(topology, batch, vertices.device)
     start = _first_inside(hits.depth, size_i)
     plane = size_j * size_k
     steps = torch.zeros((batch * region_count, size_i + 1, plane), dtype=torch.int8, device=vertices.device)
@@ -185,31 +266,6 @@ def _running_sum(steps: Tensor, start: Tensor) -> Tensor:
     for previous, current in pairwise(slices):
         current.add_(previous)
     return steps
-
-
-def _owners(topology: Topology, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Heart in the batch and position in ``topology.labels`` of each of the (batch * F) faces."""
-    region = torch.from_numpy(np.searchsorted(topology.labels, topology.face_region)).to(device)
-    return torch.arange(batch, device=device).repeat_interleave(len(region)), region.repeat(batch)
-
-
-def _packed_bias() -> int:
-    return sum(_BIAS << (index * _BITS) for index in range(_MOST_REGIONS))
-
-
-def _by_priority(topology: Topology) -> list[tuple[int, int]]:
-    """Positions in ``topology.labels`` and label values, the region that wins first."""
-    priority = _priorities(topology.labels)
-    order = sorted(range(len(priority)), key=lambda i: priority[i])
-    return [(index, topology.labels[index]) for index in order]
-
-
-def _priorities(labels: tuple[int, ...]) -> list[int]:
-    known = {region.label: region.priority for region in anatomy.regions()}
-    unknown = sorted(set(labels) - set(known))
-    if unknown:
-        raise InputError(f"The mesh has regions with labels {unknown}; known are {sorted(known)}.")
-    return [known[label] for label in labels]
 
 
 def _checked(vertices: Tensor, topology: Topology) -> Tensor:

@@ -6,7 +6,7 @@ import trimesh
 from FedSimCore.errors import InputError
 from FedSimCore.shape.mesh import HeartMesh, Topology
 from FedSimCore.shape.parameter_gradient import finite_difference_gradient, voxelize_parameters
-from FedSimCore.shape.voxelizer import label_probabilities, region_occupancy
+from FedSimCore.shape.voxelizer import label_probabilities, region_occupancy, region_probabilities
 from FedSimCore.volumes import Grid
 from Testing.core.shape.heart_like import heart_like_mesh
 
@@ -150,3 +150,20 @@ def test_wrong_gradients_and_steps_are_refused():
         voxelize("finite-differences")
     with pytest.raises(InputError, match="2 positive numbers"):
         voxelize("finite-differences", [0.5, 0.0])
+
+
+def test_region_probabilities_are_the_composition_of_occupancies_in_values_and_gradient():
+    mesh, grid = heart_like_mesh(), Grid.centered(48, 3.2)
+    weight = torch.tensor(np.random.default_rng(2).normal(size=(2, 7, *grid.shape)))
+    hearts = torch.tensor(np.stack((mesh.vertices, 0.9 * mesh.vertices + 3)))
+
+    def value_and_gradient(voxelize):
+        vertices = hearts.clone().requires_grad_()
+        found = voxelize(vertices)
+        (found * weight).sum().backward()
+        return found.detach(), vertices.grad
+
+    fused = value_and_gradient(lambda v: region_probabilities(v, mesh.topology, grid))
+    composed = value_and_gradient(lambda v: label_probabilities(region_occupancy(v, mesh.topology, grid)))
+    assert torch.equal(fused[0], composed[0])
+    torch.testing.assert_close(fused[1], composed[1], rtol=1e-10, atol=1e-10)
