@@ -68,13 +68,13 @@ def streaks(
 def correlated_noise(shape: tuple[int, int, int], peak: float, rng: np.random.Generator) -> Image:
     """Return noise of unit variance with the band of a reconstruction kernel.
 
-    In each slice the spectrum rises with frequency as a ramp does and falls off beyond ``peak`` (share of the
-    Nyquist frequency): noise power ~ f exp(-(f / peak)^2). Neighbouring slices share some of it.
+    In each slice the power rises with frequency f as a ramp filter's does and falls off beyond ``peak`` (both as
+    shares of the Nyquist frequency): it goes with f exp(-f^2 / (2 peak^2)). Neighbouring slices share some of it.
     """
     white = rng.standard_normal(shape, dtype=np.float32)
     fi, fj = np.meshgrid(fft.fftfreq(shape[0]) * 2, fft.rfftfreq(shape[1]) * 2, indexing="ij")
     frequency = np.hypot(fi, fj)
-    amplitude = np.sqrt((frequency + 0.03) * np.exp(-((frequency / (np.sqrt(2) * peak)) ** 2)))
+    amplitude = np.sqrt((frequency + 0.03) * np.exp(-(frequency**2) / (2 * peak**2)))
     spectrum = fft.rfft2(white, axes=(0, 1)) * amplitude[:, :, None].astype(np.float32)
     noise = fft.irfft2(spectrum, s=shape[:2], axes=(0, 1)).astype(np.float32)
     noise = ndimage.gaussian_filter1d(noise, 0.6, axis=2)

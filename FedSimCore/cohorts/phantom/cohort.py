@@ -38,7 +38,9 @@ class PhantomCohort:
     comparison: tuple[Row, ...]
 
 
-def make_cohort(site: str, n: int, seed: int, out: Path, progress: Progress = silent) -> PhantomCohort:
+def make_cohort(
+    site: str, n: int, seed: int, out: Path, progress: Progress = silent, *, spacing_mm: float | None = None
+) -> PhantomCohort:
     """Make phantoms of one site and write them to a folder.
 
     Writes ``images/ID.nii.gz`` (HU, int16), ``labels/ID.nii.gz`` (uint8), ``truth/ID.json`` (what is true of the
@@ -50,9 +52,10 @@ def make_cohort(site: str, n: int, seed: int, out: Path, progress: Progress = si
         seed: of the cohort; see :data:`SEEDS_PER_COHORT` for how cases follow from it.
         out: folder, made if missing.
         progress: told after each case.
+        spacing_mm: edge of cubic voxels instead of the scanner's own.
 
     Raises:
-        InputError: unknown site, n not in 1 to 10000, or a negative seed.
+        InputError: unknown site, n not in 1 to 10000, a negative seed, or a spacing not in 0.3 to 5 mm.
         DiskError: the folder cannot be written.
     """
     name = find_site(site).name
@@ -63,7 +66,7 @@ def make_cohort(site: str, n: int, seed: int, out: Path, progress: Progress = si
     out, cases, facts, coarse = Path(out), [], [], []
     for number in range(n):
         progress(number, n, f"{name} phantoms")
-        phantom = make_phantom(name, seed * SEEDS_PER_COHORT + number)
+        phantom = make_phantom(name, seed * SEEDS_PER_COHORT + number, spacing_mm=spacing_mm)
         cases.append(_write(phantom, f"{name}-s{seed}-{number:03d}", out))
         facts.append(phantom.facts)
         coarse.append(_thinned(phantom.label))

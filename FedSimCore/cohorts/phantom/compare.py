@@ -34,14 +34,14 @@ _PCA_SPACING_MM = 3.0
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the comparison; the norm is empty where none applies."""
+    """One line of the comparison; the norm is empty where none applies, the spread None where there is none."""
 
     quantity: str
     group: str
     unit: str
     cases: int
     mean: float
-    sd: float
+    sd: float | None
     norm: str
     citation: str
 
@@ -86,7 +86,7 @@ def _spread(spread: dict[str, Any]) -> str:
 
 
 def _row(name: str, group: str, unit: str, values: Sequence[float], norm: str, source: dict[str, Any]) -> Row:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Row(name, group, unit, len(values), float(np.mean(values)), spread, norm, source["citation"] if norm else "")
 
 
@@ -98,7 +98,7 @@ def _hu_rows(facts: Sequence[dict[str, Any]], norms: dict[str, Any]) -> list[Row
         for region in anatomy.regions():
             values = [fact["hu"][region.key]["mean"] for fact in group]
             low, high = normal[region.key]["range"]
-            rows.append(_row(region.name, phase, "HU", values, f"{low} to {high}", {"citation": "norms.json, hu"}))
+            rows.append(_row(region.name, phase, "HU", values, f"{low} to {high}", {"citation": "norms.json"}))
     return rows
 
 
@@ -113,7 +113,7 @@ def _variance_rows(labels: Sequence[Volume], norms: dict[str, Any]) -> list[Row]
         if modes <= len(shares):
             total = float(shares[:modes].sum())
             norm, name = f"{known[modes - 1]:.1f}", f"Shape variance, first {modes} mode{'s' * (modes > 1)}"
-            rows.append(Row(name, "all", "%", len(labels), total, 0.0, norm, reference["citation"]))
+            rows.append(Row(name, "all", "%", len(labels), total, None, norm, reference["citation"]))
     return rows
 
 

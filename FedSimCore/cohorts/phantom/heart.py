@@ -104,7 +104,7 @@ def left_ventricle(heart: Heart, local: Points) -> tuple[Field, Field]:
     basal = np.clip((20 - z) / 40, 0, 1)
     apical = np.clip((z - 18) / 30, 0, 1)
     relative = 1 + shape.septum_excess * septal * basal - shape.apex_thinning * apical
-    wall = heart.targets.lv_wall_mm * relative / (1 - 0.25 * shape.apex_thinning)
+    wall = heart.targets.lv_wall_mm * relative / (1 - 0.35 * shape.apex_thinning)
     return cavity, (cavity - wall).astype(np.float32)
 
 

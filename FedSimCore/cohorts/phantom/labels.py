@@ -55,9 +55,11 @@ def label_array(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.uint
         axes = within(fine, block)
         distance = interpolated(field, coarse, axes)
         if region.key in _ROUGHNESS:
-            rough = distance + _ROUGHNESS[region.key] * SmoothNoise.draw(HEART_EXTENT_MM, 6.0, rng).on(axes)
-            # Other pools than the left ventricle's only shrink: they must not grow into their neighbours.
-            distance = rough if region.key == "lv" else np.maximum(distance, rough)
+            rms = _ROUGHNESS[region.key]
+            rough = distance + rms * SmoothNoise.draw(HEART_EXTENT_MM, 6.0, rng).on(axes)
+            # Other pools than the left ventricle's have only dents, lest they grow into their neighbours; the mean
+            # of the dents, 0.4 of the noise's spread, is given back.
+            distance = rough if region.key == "lv" else np.maximum(distance, rough) - 0.4 * rms
         labels[block][distance < 0] = region.label
     return largest_components(labels)
 

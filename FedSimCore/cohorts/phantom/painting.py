@@ -29,6 +29,7 @@ def paint_chest(canvas: Canvas, tissues: dict[str, Field], scan: Scan, rng: np.r
     _paint_lungs(canvas, tissues, scan, rng)
     canvas.paint(intersection(tissues["mediastinum"], tissues["inside"]), hu("fat") + 10 * _texture(canvas, 7, rng))
     organ = scan.iodine_slope * scan.iodine["organ"]
+    canvas.paint(intersection(tissues["thymus"], tissues["inside"] + 1), hu("thymus") + 0.7 * organ)
     canvas.paint(intersection(tissues["abdomen"], tissues["inside"]), hu("muscle"))
     canvas.paint(intersection(tissues["abdomen"] + 2.2, tissues["inside"]), hu("fat") + 14 * _texture(canvas, 8, rng))
     for name in ("stomach", "spleen", "liver"):

@@ -11,6 +11,7 @@ import numpy as np
 
 from FedSimCore.cohorts.phantom.anatomy import Subject
 from FedSimCore.cohorts.phantom.fields import (
+    FAR_MM,
     Field,
     Points,
     curve,
@@ -39,6 +40,7 @@ class Build:
         sternum: forward shift of the breast bone.
         dome: height of the diaphragm (arms up, deep breath: low).
         level: phase (mm) of vertebrae and ribs along the body.
+        thymus: size of the thymus, 1 in a typical infant, 0 none.
     """
 
     half_width: float
@@ -49,21 +51,25 @@ class Build:
     sternum: float
     dome: float
     level: float
+    thymus: float
 
 
 def draw_build(subject: Subject, rng: np.random.Generator) -> Build:
     """Draw the chest of a person: fat follows the body mass index."""
     bmi = subject.weight_kg / (subject.height_cm / 100) ** 2
     fat = np.clip(8 + 1.6 * (bmi - 21) + rng.normal(0, 3), 3, 35)
+    # An infant's heart takes up more of its chest, in front of which lies the thymus, which shrinks until adulthood.
+    narrow = 0.82 + 0.18 * min(subject.length_scale, 1.0)
     return Build(
-        half_width=rng.normal(128, 5),
-        half_depth=rng.normal(91, 4),
+        half_width=rng.normal(128, 5) * narrow,
+        half_depth=rng.normal(91, 4) * narrow,
         fat=float(fat),
         muscle=rng.normal(12, 2),
         spine_depth=rng.normal(0, 4),
         sternum=rng.normal(0, 4),
         dome=rng.normal(0, 6),
         level=rng.uniform(0, VERTEBRA_PITCH_MM),
+        thymus=float(np.clip(1 - subject.age_years / 16, 0, 1) * rng.uniform(0.6, 1.1)),
     )
 
 
@@ -79,6 +85,7 @@ def thorax(heart: Heart, build: Build, chest: Points) -> dict[str, Field]:
         "inside": inside,
         "mediastinum": _mediastinum(chest),
         **bones,
+        "thymus": _thymus(build, chest),
         **_abdomen(build, chest),
         **airways,
         **_vessels(heart, chest),
@@ -138,9 +145,19 @@ def _mediastinum(chest: Points) -> Field:
     """Return the fat between the lungs, above and behind the heart."""
     upper = ellipsoid(chest, [40, -16, 106], [44, 42, 62])
     slab = np.abs(chest[0] - 36) - 13 - 0.35 * np.clip(-60 - chest[1], 0, 20)
-    behind = np.maximum(slab, chest[1] + 40)
+    behind = np.maximum(slab, np.abs(chest[1] + 42) - 50)
     front = np.maximum(np.abs(chest[0] - MIDLINE_MM + 4) - 6 - 0.12 * np.clip(50 - chest[2], 0, 90), 25 - chest[1])
     return union(union(upper, behind.astype(np.float32), 12), front.astype(np.float32), 12)
+
+
+def _thymus(build: Build, chest: Points) -> Field:
+    """Return the two lobes of the thymus in front of the great vessels; nothing where it has shrunk."""
+    if build.thymus < 0.15:
+        return np.full(chest.shape[1:], FAR_MM, dtype=np.float32)
+    size = build.thymus
+    right = ellipsoid(chest, [MIDLINE_MM + 12, 34, 76], np.array([22, 15, 42]) * size)
+    left = ellipsoid(chest, [MIDLINE_MM - 14, 33, 72], np.array([28, 16, 48]) * size)
+    return union(right, left, 6)
 
 
 def _abdomen(build: Build, chest: Points) -> dict[str, Field]:
