@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -171,12 +174,33 @@ def register_core_modules(scene: Any, application_logic: Any, terminologies: Pat
     logics = {name: getattr(slicer, cls)() for name, cls in CORE_MODULES.items()}
     logics["Colors"] = application_logic.GetColorLogic()
     for name, logic in logics.items():
-        if name == "Terminologies" and terminologies is not None:
-            logic.SetModuleShareDirectory(str(terminologies))
-        logic.SetMRMLScene(scene)
+        with _terminologies(logic, terminologies) if name == "Terminologies" else contextlib.nullcontext():
+            logic.SetMRMLScene(scene)
         logic.SetMRMLApplicationLogic(application_logic)
         application_logic.SetModuleLogic(name, logic)
         _register(name, qSlicerAbstractCoreModule(name, f"<slicer-core>/{name}", logic))
+
+
+@contextlib.contextmanager
+def _terminologies(logic: Any, folder: Path | None) -> Iterator[None]:
+    """Slicer's terminologies from a checkout; without one none, and no complaints of VTK about that.
+
+    The coded entries of segments are strings and need none.
+    """
+    import vtk
+
+    verbosity = vtk.vtkLogger.GetCurrentVerbosityCutoff()
+    if folder is None:
+        vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    else:
+        share = Path(tempfile.mkdtemp(prefix="fedsim-host-terminologies-"))
+        for source in folder.glob("*.json"):  # Slicer's build renames them
+            (share / f"{source.stem}.term.json").write_bytes(source.read_bytes())
+        logic.SetModuleShareDirectory(str(share))
+    try:
+        yield
+    finally:
+        vtk.vtkLogger.SetStderrVerbosity(verbosity)
 
 
 def load_module(path: Path | str) -> Any:
