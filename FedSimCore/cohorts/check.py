@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from FedSimCore import anatomy
@@ -139,9 +140,18 @@ def _check_pieces(label: Volume, report: CaseReport) -> None:
 
 def _check_sides(label: Volume, report: CaseReport) -> None:
     """A left ventricle on the right is dextrocardia, or more often a volume that lost its left and right."""
-    lv, rv = (np.argwhere(label.array == anatomy.region(key).label) for key in ("lv", "rv"))
-    if len(lv) and len(rv) and label.grid.to_world(lv.mean(0))[0] > label.grid.to_world(rv.mean(0))[0]:
+    lv, rv = (_middle_mm(label, anatomy.region(key).label) for key in ("lv", "rv"))
+    if lv is not None and rv is not None and lv[0] > rv[0]:
         report.notes.append("the left ventricle lies to the right of the right one: mirrored, or dextrocardia?")
+
+
+def _middle_mm(label: Volume, value: int) -> NDArray[np.float64] | None:
+    """Return the centre of mass of one label in RAS mm, None where it has no voxel."""
+    marked = label.array == value
+    profiles = [marked.sum(axis=tuple(other for other in range(3) if other != axis)) for axis in range(3)]
+    if not profiles[0].any():
+        return None
+    return label.grid.to_world([np.average(np.arange(len(profile)), weights=profile) for profile in profiles])
 
 
 def _note_stray_values(case: Case, report: CaseReport) -> None:

@@ -70,9 +70,10 @@ def _respaced(grid: Grid, case: Case, source: str) -> Grid:
 
 def share_inside(label: Volume, grid: Grid) -> float:
     """Return which share of a label map's marked voxels lies within a grid, 0 to 1."""
-    marked = np.argwhere(label.array > 0)
+    marked = np.flatnonzero(label.array)
     if len(marked) == 0:
         return 0.0
-    index = grid.to_index(label.grid.to_world(marked[:: max(1, len(marked) // 100_000)]))
+    sample = np.column_stack(np.unravel_index(marked[:: max(1, len(marked) // 100_000)], label.grid.shape))
+    index = grid.to_index(label.grid.to_world(sample))
     inside = ((index >= -0.5) & (index <= np.array(grid.shape) - 0.5)).all(axis=1)
     return float(inside.mean())

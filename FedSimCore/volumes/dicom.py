@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from FedSimCore.errors import InputError
+from FedSimCore.files import disk_errors
 from FedSimCore.volumes.dicom_elements import announces_a_slice, check_lengths, is_dicom_file
 from FedSimCore.volumes.grid import Grid
 from FedSimCore.volumes.reading import reading, spatial_shape
@@ -64,6 +65,8 @@ def read_dicom(path: Path, series: str | None = None) -> Volume:
         if zipfile.is_zipfile(path):
             with _unzipped(path) as folder:
                 return _read_folder(path, folder, series)
+        if not is_dicom_file(path):
+            raise InputError(f"{path} is neither a zip archive nor a DICOM file; copy or export it again.")
         check_lengths(path)
         frames = _tags(path).get(_FRAMES, "1").strip()
         if frames not in ("", "1"):
@@ -98,7 +101,8 @@ def _unzipped(path: Path) -> Iterator[Path]:
             )
         for number, info in enumerate(members):
             # zipfile stops at the size the directory states, so a lying entry can't grow beyond the sum checked above.
-            with archive.open(info) as source, (Path(name) / f"{number}_{_plain(info.filename)}").open("wb") as target:
+            unpacked = Path(name) / f"{number}_{_plain(info.filename)}"
+            with disk_errors(unpacked), archive.open(info) as source, unpacked.open("wb") as target:
                 shutil.copyfileobj(source, target)
         yield Path(name)
 

@@ -44,7 +44,7 @@ def read_volume(path: Path, series: str | None = None) -> Volume:
     """
     path = Path(path)
     volume = _read(path, series)
-    array = np.array(volume.array, dtype=np.float32)
+    array = volume.array.astype(np.float32, copy=not volume.array.flags.writeable)
     check_spacing(path, volume.grid)
     check_image(path, array)
     return Volume(array, volume.grid)

@@ -88,7 +88,7 @@ GEOMETRY = [
 
 
 def write_csv(path: Path, rows: list[list[str]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 

@@ -41,6 +41,16 @@ def a_volume(kind: str = "oblique", shape: tuple[int, int, int] = (7, 6, 5), see
     return Volume(array, Grid(shape, an_affine(kind)))
 
 
+def to_itk(volume: Volume) -> sitk.Image:
+    """Return a volume as a SimpleITK image (RAS to LPS)."""
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.grid.affine
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
+    image.SetSpacing(volume.grid.spacing_mm.tolist())
+    image.SetDirection((affine[:3, :3] / volume.grid.spacing_mm).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image
+
+
 def a_label_map(kind: str = "oblique", shape: tuple[int, int, int] = (7, 6, 5)) -> Volume:
     """All seven regions in the inner voxels, background round them."""
     array = np.zeros(shape, np.uint8)

@@ -1,5 +1,7 @@
 import gzip
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from FedSimCore.errors import InputError
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.io import count_file_labels, read_label_map, read_volume, write_label_map, write_volume
 from FedSimCore.volumes.reading import VolumeWarning
-from Testing.core.volumes.making import KINDS, a_volume, an_affine
+from Testing.core.volumes.making import KINDS, a_volume, an_affine, to_itk
 
 
 def saved(path: Path, array: np.ndarray, affine: np.ndarray | None = None, **header: object) -> Path:
@@ -61,22 +63,45 @@ def test_simpleitk_and_nibabel_find_a_written_voxel_where_we_put_it(tmp_path, su
         assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (1, 1)
 
 
-def test_a_nrrd_in_ras_lies_where_the_same_nrrd_in_lps_lies(tmp_path):
-    volume = a_volume("oblique")
-    write_volume(volume, tmp_path / "lps.nrrd")
-    raw = (tmp_path / "lps.nrrd").read_bytes()
-    header, data = raw.split(b"\n\n", 1)
-    lines = header.decode().splitlines()
-    directions = volume.grid.affine[:3].T
-    in_ras = [",".join(map(repr, map(float, column))) for column in directions]
-    replaced = {
-        "space": "space: right-anterior-superior",
-        "space directions": f"space directions: ({in_ras[0]}) ({in_ras[1]}) ({in_ras[2]})",
-        "space origin": f"space origin: ({in_ras[3]})",
-    }
-    lines = [replaced.get(line.split(":")[0], line) for line in lines]
-    (tmp_path / "ras.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + data)
-    assert read_volume(tmp_path / "ras.nrrd").grid.same_as(volume.grid, tolerance_mm=1e-6)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_nrrd_that_itk_wrote_in_lps_is_read_at_its_millimetres(tmp_path, kind, packed):
+    volume = a_volume(kind)
+    sitk.WriteImage(to_itk(volume), str(tmp_path / "lps.nrrd"), useCompression=packed)
+    assert b"left-posterior-superior" in (tmp_path / "lps.nrrd").read_bytes()
+    back = read_volume(tmp_path / "lps.nrrd")
+    np.testing.assert_array_equal(back.array, volume.array)
+    assert back.grid.same_as(volume.grid, tolerance_mm=1e-6)
+
+
+def test_the_same_volume_gives_the_same_bytes(tmp_path):
+    for suffix in (".nii.gz", ".nrrd"):
+        for name in ("a", "b"):
+            write_volume(a_volume(), tmp_path / f"{name}{suffix}")
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file size limit stands in for a full disk on Linux only")
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd"])
+def test_a_disk_that_fills_up_at_any_byte_leaves_nothing_half_written(tmp_path, suffix):
+    write_volume(a_volume(shape=(20, 20, 20)), tmp_path / f"whole{suffix}")
+    size = (tmp_path / f"whole{suffix}").stat().st_size
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+from FedSimCore.volumes.io import read_volume, write_volume
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+volume = read_volume(Path({str(tmp_path / f"whole{suffix}")!r}))
+for limit in (100, {size // 2}, {size - 200}, {size - 1}):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        write_volume(volume, Path({str(tmp_path / "out")!r}) / "a{suffix}")
+    except OSError:
+        continue
+    sys.exit(f"no error at {{limit}} of {size} bytes")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_slope_and_intercept_are_applied_and_byte_order_does_not_matter(tmp_path):

@@ -6,9 +6,9 @@ from scipy import ndimage
 from FedSimCore.errors import InputError
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.crop import crop_round_heart, heart_box_mm
-from FedSimCore.volumes.nrrd import from_itk, to_itk
+from FedSimCore.volumes.nrrd import from_itk
 from FedSimCore.volumes.resample import orientation, reorient, resample, resample_labels
-from Testing.core.volumes.making import KINDS, a_volume, an_affine
+from Testing.core.volumes.making import KINDS, a_volume, an_affine, to_itk
 
 
 def grid_of(kind: str, shape=(40, 36, 30), spacing=None) -> Grid:
