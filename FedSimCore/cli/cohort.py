@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from FedSimCore.cli.cohort_phantom import phantom
 from FedSimCore.cli.common import JSON_OPTION, print_json, print_table, progress_bar
 from FedSimCore.errors import ExitCode
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from FedSimCore.cohorts.case import Cohort
     from FedSimCore.cohorts.check import CaseReport
 
-app = typer.Typer(help="Look at, check, split and crop a cohort of patients.", no_args_is_help=True)
+app = typer.Typer(help="Look at, check, split and crop a cohort of patients, or make one up.", no_args_is_help=True)
+app.command()(phantom)
 
 COHORT = typer.Argument(
     ..., help="Folder of MM-WHS, ImageCHD or one's own volumes, or a cohort.csv (docs/data.md).", show_default=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.368
     spacing = volume.grid.spacing_mm
     axes = (affine[:3, :3] / spacing).T
     writer = sitk.ImageFileWriter()
+    before = locale.setlocale(locale.LC_ALL)
     writer.KeepOriginalImageUIDOn()
     for k in range(volume.grid.shape[2]):
         plane = volume.array[:, :, k].T[None]
@@ -87,3 +89,4 @@ def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.368
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{volume.grid.shape[2] - k:03d}.dcm"))
         writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # GDCM's writer leaves the process in the C locale
