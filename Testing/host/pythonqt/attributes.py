@@ -12,7 +12,7 @@ from types import BuiltinMethodType, MethodType
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import QObject, SignalInstance
+from PySide6.QtCore import Property, QObject, SignalInstance
 
 from Testing.host.pythonqt import facts, signals
 from Testing.host.pythonqt.properties import VIRTUAL_GETTERS, PropertyAttribute, to_python
@@ -93,6 +93,10 @@ def reading(original: Any) -> Any:
             return _other_attribute(self, name, error)
         if name in VIRTUAL_GETTERS and isinstance(attribute := _class_attribute(type(self), name), PropertyAttribute):
             return attribute.__get__(self)
+        if type(value) is SignalInstance:  # PySide6 keeps it with the object, where it hides ours
+            return signals.BoundSignal(self, name, value)
+        if type(value) is list and not name.startswith("_"):
+            return tuple(value)
         return CxxMethod(value) if type(value) is BuiltinMethodType and not name.startswith("_") else value
 
     return __getattribute__
@@ -122,6 +126,9 @@ def writing(self: QObject, name: str, value: Any) -> None:
     for base in cls.__mro__:
         if name in vars(base):
             found = vars(base)[name]
+            if isinstance(found, Property):
+                PropertyAttribute(name, declared=found).__set__(self, value)
+                return
             if hasattr(type(found), "__set__"):
                 type(found).__set__(found, self, value)
                 return

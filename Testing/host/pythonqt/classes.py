@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FunctionType, SimpleNamespace
 from typing import Any, TypeVar
 
-from PySide6.QtCore import Property, QObject, Signal
+from PySide6.QtCore import QObject, Signal
 
 from Testing.host.pythonqt.properties import VIRTUAL_GETTERS, PropertyAttribute, to_python
 from Testing.host.pythonqt.signals import SignalAttribute
@@ -37,20 +37,36 @@ def cxx_class(header: str, constructor_arguments: int = 1) -> Callable[[Class], 
 
     def decorate(cls: Class) -> Class:
         cls._is_cxx, cls._header = True, header
-        virtual = {name: vars(cls)[name] for name in VIRTUAL_GETTERS if callable(vars(cls).get(name))}
-        for name, value in list(vars(cls).items()):
-            if isinstance(value, Property):
-                setattr(cls, name, PropertyAttribute(name, declared=value))
-            elif isinstance(value, Signal):
-                setattr(cls, name, SignalAttribute(name, value))
-            elif isinstance(value, FunctionType) and not name.startswith("_") and not is_virtual(cls, name):
-                setattr(cls, name, _slot(value))
-        for name, getter in virtual.items():
-            setattr(cls, name, PropertyAttribute(name, getter))
+        virtual = {}
+        for part in _undecorated(cls):
+            virtual.update(_make_look_like_cxx(part))
         cls.__init__ = _constructor(cls, cls.__init__, virtual, constructor_arguments)
         return cls
 
     return decorate
+
+
+def _undecorated(cls: type) -> list[type]:
+    """The class and those of its bases that are ours and not decorated themselves: mixins and common bases."""
+    own = [c for c in cls.__mro__[1:] if c.__module__.startswith("Testing.host.")]
+    return [cls, *(c for c in own if "_is_cxx" not in vars(c) and "_looks_like_cxx" not in vars(c))]
+
+
+def _make_look_like_cxx(cls: Any) -> dict[str, Any]:
+    """Replace a class's own signals and slots; give the getters that Qt calls as virtual methods.
+
+    Its `Property`s stay: Qt looks for them when a .ui file sets one. `attributes.writing` checks what they are given.
+    """
+    cls._looks_like_cxx = True
+    virtual = {name: vars(cls)[name] for name in VIRTUAL_GETTERS if callable(vars(cls).get(name))}
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, Signal):
+            setattr(cls, name, SignalAttribute(name, value))
+        elif isinstance(value, FunctionType) and not name.startswith("_") and not is_virtual(cls, name):
+            setattr(cls, name, _slot(value))
+    for name, getter in virtual.items():
+        setattr(cls, name, PropertyAttribute(name, getter))
+    return virtual
 
 
 def is_virtual(cls: type, name: str) -> bool:

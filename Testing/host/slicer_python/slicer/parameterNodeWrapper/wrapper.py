@@ -32,8 +32,14 @@ class Parameter:
         if owner is None:
             return self
         if self.name not in owner._cache:
+            self.write_default(owner.parameterNode, owner._prefix + self.name)  # closing the scene takes parameters away
             owner._cache[self.name] = self.serializer.read(owner.parameterNode, owner._prefix + self.name)
         return owner._cache[self.name]
+
+    def write_default(self, node: Any, name: str) -> None:
+        """Give the parameter its default value if it has none."""
+        if not self.serializer.is_in(node, name):
+            self.serializer.write(node, name, self.default.value)
 
     def __set__(self, owner: Any, value: Any) -> None:
         self.serializer.check(value)
@@ -56,9 +62,7 @@ class Wrapper:
         self._guis: dict[int, tuple[dict[str, Connector], int]] = {}
         self._next_tag, self._updating = 0, False
         for parameter in self.allParameters.values():
-            name = self._prefix + parameter.name
-            if not parameter.serializer.is_in(parameterNode, name):
-                parameter.serializer.write(parameterNode, name, parameter.default.value)
+            parameter.write_default(parameterNode, self._prefix + parameter.name)
         me = weakref.ref(self)
 
         def forget(*_: Any) -> None:
