@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -34,18 +34,21 @@ class Beam:
         self.water = WaterCorrection(self.groups)
 
     def exposure(self, geometry: ConeBeamGeometry) -> float:
-        """Return mAs times mm2 at 1 m that reach one detector pixel in one view.
+        """Return mAs times mm2 at 1 m that count for the noise of one detector pixel in one view.
 
-        The pixel at the middle of the detector is taken for all: no bowtie filter, no obliquity.
+        A real image is reconstructed at the scanner's own resolution and then sampled on the working grid, which keeps
+        its noise; binned pixels would average it away. As the variance of an image goes with the inverse fourth power
+        of its resolution (Brooks and Di Chiro, Med. Phys. 3, 1976: voxel width cubed times slice), pixels of ``b`` by
+        ``b`` elements are given the quanta of one element over ``b**2``. So noise in HU does not depend on the grid.
+
+        The middle of the detector is taken for all of it: no bowtie filter, no obliquity.
         """
         share_of_rotation = geometry.angular_range_deg / 360.0 / geometry.views
-        pixel_mm2 = geometry.pixel_mm[0] * geometry.pixel_mm[1] * (1000.0 / geometry.source_detector_mm) ** 2
-        return self.scanner.mas * share_of_rotation * pixel_mm2 * self.scanner.detective_efficiency
-
-    def electronic_kev(self, geometry: ConeBeamGeometry) -> float:
-        """Return the electronic noise of one pixel: elements that are binned add their variances."""
-        elements = geometry.pixel_mm[0] * geometry.pixel_mm[1] / self.scanner.detector_element_mm**2
-        return self.scanner.electronic_noise_kev * math.sqrt(elements)
+        element_mm = self.scanner.detector_element_mm
+        binned = geometry.pixel_mm[0] * geometry.pixel_mm[1] / element_mm**2
+        element_mm2_at_1m = (element_mm * 1000.0 / geometry.source_detector_mm) ** 2
+        quanta = self.scanner.mas * share_of_rotation * element_mm2_at_1m / binned
+        return quanta * self.scanner.detective_efficiency
 
     def water_equivalent(
         self,
@@ -69,7 +72,7 @@ class Beam:
         Returns:
             (views, columns, rows) thickness of water in mm that would give the same reading.
         """
-        constants = line_integrals_mm.new_tensor([self.groups.signal_kev, self.groups.variance_kev2])
+        constants = line_integrals_mm.new_tensor(np.stack([self.groups.signal_kev, self.groups.variance_kev2]))
         relative = constants / constants[0].sum()
         readings = []
         views_at_once = max(1, RAYS_AT_ONCE // (geometry.columns * geometry.rows))
@@ -90,7 +93,7 @@ class Beam:
             noisy = noisy_signal(
                 signal * open_kev,
                 reading[1] * open_kev,
-                electronic_kev=self.electronic_kev(geometry),
+                electronic_kev=self.scanner.electronic_noise_kev,
                 generator=generator,
             )
             signal = noisy / open_kev

@@ -24,8 +24,8 @@ from FedSimCore.resources import resource_path
 from FedSimCore.volumes import Grid
 
 SCHEMA = "fedsim/scanners/1"
-COARSE_BINNING = 4
-"""Detector sizes are multiples of twice this, so that what lies far from the heart can be projected on pixels that
+COARSE_BINNINGS = (4, 2, 1)
+"""Detector sizes are multiples of twice these, so that what lies far from the heart can be projected on pixels that
 many times larger (see :mod:`FedSimCore.ct.simulator`)."""
 
 
@@ -37,7 +37,7 @@ class Scanner(BaseModel):
         name: description.
         kvp: tube voltage (kVp); one of the shipped spectra. Unused when ``monochromatic_kev`` is given.
         monochromatic_kev: photon energy of an ideal beam of one energy instead of a tube's.
-        mas: tube current-time product of one rotation (mAs).
+        mas: tube current-time product of one rotation, as far as it is used (mAs).
         phase: contrast phase of the protocol.
         source_isocenter_mm: focal spot to rotation axis.
         source_detector_mm: focal spot to detector.
@@ -47,7 +47,7 @@ class Scanner(BaseModel):
         angular_range_deg: 360 for a full scan; ``"short"`` for 180 degrees and the fan angle.
         kernel: reconstruction kernel.
         slice_thickness_mm: thickness of the slices; 0 for that of the voxels.
-        detective_efficiency: share of the arriving photons that is counted.
+        detective_efficiency: share of the tube's photons that is counted, after bowtie, grid and scintillator.
         electronic_noise_kev: standard deviation of the read-out noise of a detector element (keV deposited).
 
     Raises:
@@ -69,7 +69,7 @@ class Scanner(BaseModel):
     angular_range_deg: float | Literal["short"] = 360.0
     kernel: Literal["ramp", "hann", "soft", "sharp"] = "hann"
     slice_thickness_mm: float = Field(default=0.0, ge=0.0, le=20.0)
-    detective_efficiency: float = Field(default=0.8, gt=0.0, le=1.0)
+    detective_efficiency: float = Field(default=0.6, gt=0.0, le=1.0)
     electronic_noise_kev: float = Field(default=600.0, ge=0.0)
 
     @model_validator(mode="after")
@@ -155,8 +155,8 @@ class Scanner(BaseModel):
 
 
 def _even_blocks(pixels: float) -> int:
-    """Round up to an even number of blocks of ``COARSE_BINNING`` pixels."""
-    block = 2 * COARSE_BINNING
+    """Round up to an even number of blocks of ``COARSE_BINNINGS[0]`` pixels."""
+    block = 2 * COARSE_BINNINGS[0]
     return block * math.ceil(pixels / block)
 
 

@@ -1,0 +1,166 @@
+"""Everything that decides a simulated scan, in one JSON; the same recipe gives the same voxels.
+
+The noise comes from ``torch.Generator`` and the sums from the machine's own libraries: the same voxels are promised
+for the same versions of both on the same kind of machine, and equal to within a few HU anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, Field, model_validator
+from typing_extensions import Self
+
+from FedSimCore import __version__
+from FedSimCore.ct.body import Body
+from FedSimCore.ct.materials import Tissue, tissues
+from FedSimCore.ct.scanners import Scanner
+from FedSimCore.ct.schema import STRICT, checked
+from FedSimCore.ct.simulator import CTSimulator
+from FedSimCore.ct.surroundings import surround
+from FedSimCore.errors import InputError
+from FedSimCore.files import read_json, sha256_of
+from FedSimCore.shape.mesh import HeartMesh
+from FedSimCore.shape.model import ShapeModel
+from FedSimCore.shape.parameters import HeartParameters
+from FedSimCore.shape.voxelizer import label_map
+from FedSimCore.volumes import Grid, Volume
+from FedSimCore.volumes.crop import crop_round_heart
+from FedSimCore.volumes.io import read_label_map
+
+SCHEMA = "fedsim/simulation/1"
+
+
+class LabelFile(BaseModel):
+    """A label map to be scanned instead of a heart of the shape model.
+
+    Attributes:
+        path: NIfTI or NRRD.
+        scheme: what its values stand for, see ``volumes.labels``.
+        sha256: of the file's bytes.
+    """
+
+    model_config = STRICT
+    path: Path
+    scheme: str = "fedsim"
+    sha256: str
+
+
+class Recipe(BaseModel):
+    """A simulated scan.
+
+    Attributes:
+        fedsim: version that wrote it.
+        parameters: of the shape model, or None.
+        model_sha256: checksum of the model the parameters belong to.
+        labels: the label map file, or None.
+        size: voxels along each side of the working grid.
+        spacing_mm: of the working grid.
+        scanner: the scanner with its protocol, in full.
+        tissues: the tissues that differ from those that ship.
+        surroundings: what lies around the heart.
+        person_seed: of the person's build.
+        noise_seed: of the noise; None for a noiseless scan.
+
+    Raises:
+        InputError: (through :func:`read_recipe`) a value is impossible, or it names both or neither a heart of the
+            model and a label map.
+    """
+
+    model_config = STRICT
+    fedsim: str = __version__
+    parameters: HeartParameters | None = None
+    model_sha256: str | None = None
+    labels: LabelFile | None = None
+    size: int = Field(default=128, ge=8, le=1024)
+    spacing_mm: float = Field(default=1.25, gt=0.0, le=50.0)
+    scanner: Scanner
+    tissues: list[Tissue] = []
+    surroundings: Literal["thorax", "fat", "none"] = "thorax"
+    person_seed: int = Field(default=0, ge=0)
+    noise_seed: int | None = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_one_heart(self) -> Self:
+        if (self.parameters is None) == (self.labels is None):
+            raise ValueError("it needs either parameters of a shape model or a label map, and not both")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """What a recipe gives.
+
+    Attributes:
+        recipe: what was asked for.
+        image: HU on the working grid.
+        labels: the seven regions on the working grid.
+        body: heart and surroundings with their tissues.
+        mesh: surfaces, where the heart is the shape model's.
+    """
+
+    recipe: Recipe
+    image: Volume
+    labels: Volume
+    body: Body
+    mesh: HeartMesh | None
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; a label map's path is taken relative to the recipe's folder.
+
+    Raises:
+        InputError: the file is missing, of another kind, or asks for something impossible.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no simulation of FedSim ({SCHEMA}); `fedsim simulate` writes such files.")
+    recipe = checked(Recipe, {k: v for k, v in content.items() if k != "schema"}, path)
+    if recipe.labels is not None and not recipe.labels.path.is_absolute():
+        labels = recipe.labels.model_copy(update={"path": path.parent / recipe.labels.path})
+        recipe = recipe.model_copy(update={"labels": labels})
+    return recipe
+
+
+def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.device | str = "cpu") -> Simulated:
+    """Make the heart, put it into a body and scan it.
+
+    Args:
+        recipe: what to do.
+        model: the shape model, for a recipe with parameters.
+        device: where the scan is computed.
+
+    Raises:
+        InputError: the model is not the recipe's, or the label map has changed or can't be used.
+    """
+    mesh, labels = _heart(recipe, model)
+    body = surround(labels, recipe.surroundings, recipe.person_seed)
+    known = tissues(recipe.scanner.phase) | {tissue.key: tissue for tissue in recipe.tissues}
+    simulator = CTSimulator(recipe.scanner, labels.grid, whole_field=body.outer is not None, device=device)
+    with torch.no_grad():
+        hounsfield = simulator.simulate(body, known, seed=recipe.noise_seed)
+    return Simulated(recipe, Volume(hounsfield[0, 0].cpu().numpy(), labels.grid), labels, body, mesh)
+
+
+def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, Volume]:
+    if recipe.labels is not None:
+        if sha256_of(recipe.labels.path) != recipe.labels.sha256:
+            raise InputError(f"{recipe.labels.path} has changed since the recipe was written; simulate it anew.")
+        whole = read_label_map(recipe.labels.path, recipe.labels.scheme)
+        cropped = crop_round_heart(None, whole, recipe.size, recipe.spacing_mm).label
+        assert cropped is not None
+        return None, cropped
+    assert recipe.parameters is not None
+    if model is None or recipe.model_sha256 not in (None, model.checksum):
+        has = "none" if model is None else model.checksum[:12]
+        raise InputError(
+            f"The parameters belong to shape model {str(recipe.model_sha256)[:12]}, not {has}; name it with --model."
+        )
+    mesh = model.mesh(recipe.parameters)
+    middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
+    grid = Grid.centered(recipe.size, recipe.spacing_mm, middle)
+    array = label_map(torch.from_numpy(mesh.vertices), mesh.topology, grid)[0].numpy()
+    return mesh, Volume(array, grid)
