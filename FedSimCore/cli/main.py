@@ -7,7 +7,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import bench, cohort, measure, shape
+from FedSimCore.cli import bench, cohort, demo, measure, shape, simulate
 from FedSimCore.errors import ExitCode, FedSimError
 
 app = typer.Typer(
@@ -35,6 +35,10 @@ app.add_typer(cohort.app, name="cohort")
 app.add_typer(shape.app, name="shape")
 app.add_typer(bench.app, name="bench")
 app.command()(measure.measure)
+app.command()(demo.demo)
+app.command()(simulate.simulate)
+app.command()(simulate.scanners)
+app.command()(simulate.tissues)
 
 
 def main() -> None:
