@@ -42,7 +42,7 @@ def build(
     with progress_bar() as progress:
         hearts = read_hearts(cohort, site, skip_incomplete, progress)
         provenance = provenance_now(hearts.cohort, hearts.sites, _command(), seed, hearts.skipped)
-        model, _ = build_model(hearts.hearts, provenance, modes, limit, progress)
+        model, _ = build_model(hearts.hearts, provenance, modes, limit, progress=progress)
     model.save(out)
     _report(model, out, as_json)
 

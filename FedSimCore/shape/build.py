@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 import numpy as np
+from numpy.typing import NDArray
 
 from FedSimCore import __version__
 from FedSimCore.progress import Progress, silent
-from FedSimCore.shape.correspondence import Correspondence, correspond
+from FedSimCore.shape.correspondence import SPACING_MM, Correspondence, correspond
 from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.model import ShapeModel
 from FedSimCore.shape.model_file import Arrays, ModelHeader, Provenance
@@ -17,6 +18,7 @@ from FedSimCore.shape.pca import principal_modes
 from FedSimCore.shape.pose import pose_statistics
 from FedSimCore.shape.procrustes import generalised_procrustes
 from FedSimCore.shape.quality import quality_report
+from FedSimCore.shape.template import FACE_COUNT
 
 MODES = 14
 LIMIT_SIGMA = 1.5
@@ -27,6 +29,8 @@ def build_model(
     provenance: Provenance,
     modes: int = MODES,
     limit_sigma: float = LIMIT_SIGMA,
+    face_count: int = FACE_COUNT,
+    spacing_mm: float = SPACING_MM,
     progress: Progress = silent,
 ) -> tuple[ShapeModel, Correspondence]:
     """Build a shape model of label maps and report its quality in its header.
@@ -36,6 +40,8 @@ def build_model(
         provenance: where they come from; its seed draws the samples of the quality report.
         modes: modes to keep, at most one less than there are hearts.
         limit_sigma: limit of the mode weights.
+        face_count: triangles of the template over all regions.
+        spacing_mm: of the registration grid.
         progress: told of every step.
 
     Returns:
@@ -44,7 +50,7 @@ def build_model(
     Raises:
         InputError: too few cases, a region is missing, or the cases are no hearts of the same labelling.
     """
-    correspondence = correspond(hearts, progress=progress)
+    correspondence = correspond(hearts, face_count, spacing_mm, progress)
     centres = [heart.centre_mm for heart in hearts]
     model = model_from_correspondence(correspondence, centres, provenance, modes, limit_sigma, progress)
     return model, correspondence
@@ -52,7 +58,7 @@ def build_model(
 
 def model_from_correspondence(
     correspondence: Correspondence,
-    centres_mm: Sequence[np.ndarray],
+    centres_mm: Sequence[NDArray[np.float64]],
     provenance: Provenance,
     modes: int = MODES,
     limit_sigma: float = LIMIT_SIGMA,

@@ -79,4 +79,4 @@ def build_builtin_model(command: str, progress: Progress = silent) -> ShapeModel
     recipe = builtin_recipe()
     hearts, sites, skipped = phantom_hearts(recipe.phantoms, progress)
     provenance = provenance_now("FedSim phantoms", sites, command, recipe.seed, skipped)
-    return build_model(hearts, provenance, recipe.modes, recipe.limit_sigma, progress)[0]
+    return build_model(hearts, provenance, recipe.modes, recipe.limit_sigma, progress=progress)[0]

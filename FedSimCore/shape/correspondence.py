@@ -44,7 +44,7 @@ from FedSimCore.volumes import Grid, Volume
 Array = NDArray[np.float64]
 FEWEST_CASES = 3
 SPACING_MM = 2.0
-"""Spacing of the registration grid in the frame of the template."""
+"""Of the registration grid; :mod:`.snap` does the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,17 @@ class Correspondence:
 
 
 def correspond(
-    hearts: Sequence[LabelledHeart], face_count: int = FACE_COUNT, progress: Progress = silent
+    hearts: Sequence[LabelledHeart],
+    face_count: int = FACE_COUNT,
+    spacing_mm: float = SPACING_MM,
+    progress: Progress = silent,
 ) -> Correspondence:
     """Bring hearts into correspondence.
 
     Args:
         hearts: at least three, each with all seven regions.
         face_count: triangles of the template over all regions.
+        spacing_mm: of the registration grid, in the frame of the template.
         progress: told of every case.
 
     Raises:
@@ -85,13 +89,17 @@ def correspond(
         heart.require_all_regions()
     progress(0, 1, "aligning cases")
     poses = align_cases(hearts)
-    grid = registration_grid(hearts, poses, SPACING_MM)
+    grid = registration_grid(hearts, poses, spacing_mm)
     template = template_from_distance_maps(mean_distance_maps(hearts, poses, grid), grid, face_count)
     progress(1, 1, "aligning cases")
-    vertices = _register_all(hearts, poses, template, COARSE_LEVELS, progress, "registering, first template")
+    vertices = _register_all(
+        hearts, poses, template, spacing_mm, COARSE_LEVELS, progress, "registering, first template"
+    )
     aligned = generalised_procrustes(vertices)
     template = HeartMesh(aligned.mean, template.topology)
-    vertices = _register_all(hearts, aligned.poses, template, FINE_LEVELS, progress, "registering, mean template")
+    vertices = _register_all(
+        hearts, aligned.poses, template, spacing_mm, FINE_LEVELS, progress, "registering, mean template"
+    )
     distances = np.array(
         [
             [mean_surface_distance_mm(mesh.surface(label), heart.surface(label)) for label in region_labels()]
@@ -109,11 +117,12 @@ def _register_all(
     hearts: Sequence[LabelledHeart],
     poses: Sequence[Similarity],
     template: HeartMesh,
+    spacing_mm: float,
     levels: Sequence[Level],
     progress: Progress,
     stage: str,
 ) -> Array:
-    grid = registration_grid(hearts, poses, SPACING_MM)
+    grid = registration_grid(hearts, poses, spacing_mm)
     coded = template_image(template, grid)
     vertices = []
     for number, (heart, pose) in enumerate(zip(hearts, poses, strict=True)):
@@ -125,7 +134,7 @@ def _register_all(
 
 def template_image(template: HeartMesh, grid: Grid) -> NDArray[np.float32]:
     """Return the template's regions as the coded image that the registration follows, on ``grid``."""
-    fine = Grid.centered(tuple(2 * n for n in grid.shape), SPACING_MM / 2, grid.center_mm)
+    fine = Grid.centered(tuple(2 * n for n in grid.shape), float(grid.spacing_mm[0]) / 2, grid.center_mm)
     labels = label_map(torch.from_numpy(template.vertices), template.topology, fine)[0].numpy()
     return coded_image(Volume(labels, fine), Similarity(np.eye(3), np.zeros(3), 1.0), grid)
 
@@ -154,12 +163,12 @@ def fit_template(
     field = register(coded, coded_image(heart.labels, pose, grid), grid, levels)
     vertices = pose(displace(template.vertices, field, grid))
     for region in regions():
-        mine, faces = _part(template.topology, region.label)
+        mine, faces = region_part(template.topology, region.label)
         vertices[mine] = snap(vertices[mine], faces, heart.surface(region.label))
     return vertices
 
 
-def _part(topology: Topology, label: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+def region_part(topology: Topology, label: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Return the indices of a region's vertices and its faces in terms of them."""
     mine, faces = np.unique(topology.faces[topology.face_region == label], return_inverse=True)
     return mine, faces.reshape(-1, 3)

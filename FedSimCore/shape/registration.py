@@ -40,7 +40,7 @@ class Level:
 
 
 COARSE_LEVELS = (Level(4, 60), Level(2, 30))
-FINE_LEVELS = (Level(4, 60), Level(2, 40), Level(1, 20))
+FINE_LEVELS = (Level(4, 60), Level(2, 40), Level(1, 8))
 
 
 def coded_image(labels: Volume, pose: Similarity, grid: Grid, blur_mm: float = 1.0) -> NDArray[np.float32]:
