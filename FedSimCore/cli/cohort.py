@@ -81,8 +81,8 @@ def _print_reports(name: str, reports: list[CaseReport]) -> None:
     geometry: list[tuple[object, ...]] = []
     volumes: list[tuple[object, ...]] = []
     for report in reports:
-        shape = " x ".join(map(str, report.shape)) or "-"
-        spacing = " x ".join(f"{value:.3g}" for value in report.spacing_mm) or "-"
+        shape = "×".join(map(str, report.shape)) or "-"
+        spacing = "×".join(f"{value:.3g}" for value in report.spacing_mm) or "-"
         intensities = f"{report.range[0]:.0f} to {report.range[1]:.0f}" if report.range else "-"
         geometry.append((report.id, shape, spacing, report.axes, intensities, len(report.problems) or "none"))
         if report.regions_ml:
