@@ -81,12 +81,12 @@ def _print_reports(name: str, reports: list[CaseReport]) -> None:
     geometry: list[tuple[object, ...]] = []
     volumes: list[tuple[object, ...]] = []
     for report in reports:
-        shape = "×".join(map(str, report.shape)) or "-"
-        spacing = "×".join(f"{value:.3g}" for value in report.spacing_mm) or "-"
+        shape = " x ".join(map(str, report.shape)) or "-"
+        spacing = " x ".join(f"{value:.3g}" for value in report.spacing_mm) or "-"
         intensities = f"{report.range[0]:.0f} to {report.range[1]:.0f}" if report.range else "-"
         geometry.append((report.id, shape, spacing, report.axes, intensities, len(report.problems) or "none"))
         if report.regions_ml:
-            volumes.append((report.id, *(report.regions_ml.get(key, "-") for key in keys)))
+            volumes.append((report.id, *(_ml(report, key) for key in keys)))
     print_table(name, ("case", "shape", "mm", "axes", "P1 to P99", "problems"), geometry)
     if volumes:
         print_table("Volumes (ml)", ("case", *keys), volumes)
@@ -94,6 +94,10 @@ def _print_reports(name: str, reports: list[CaseReport]) -> None:
         for kind, sentences in (("problem", report.problems), ("note", report.notes)):
             for sentence in sentences:
                 typer.echo(f"{report.id}: {kind}: {sentence}")
+
+
+def _ml(report: CaseReport, key: str) -> str:
+    return f"{report.regions_ml[key]:.1f}" if key in report.regions_ml else "-"
 
 
 @app.command()

@@ -46,8 +46,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(header):
-        # The first column names the row; where room is short, the others wrap.
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        # The first column names the row and stays whole; where room is short, the others wrap, and none is cut.
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0, overflow="fold")
     for row in rows:
         table.add_row(*[str(cell) for cell in row])
     Console(width=None).print(table)
