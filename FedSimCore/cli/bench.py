@@ -46,6 +46,69 @@ def voxelizer(
     finish(report, described, out, "voxelizer" if device == "cpu" else f"voxelizer_{device}", as_json)
 
 
+@app.command()
+def ct(
+    device: str = typer.Option("cpu", "--device", help="Device of FedSim's projector: cpu or cuda."),
+    rounds: int = ROUNDS_OPTION,
+    threads: int = THREADS_OPTION,
+    out: Path = OUT_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Time projection, adjoint and FDK beside RTK and nanodrr, and check them against exact line integrals."""
+    set_threads(threads)
+    from FedSimCore.benchmarks.ct import PACKAGES, Setting, bench_ct
+    from FedSimCore.benchmarks.machine import machine
+
+    described = machine(PACKAGES)
+    with progress_bar() as progress:
+        report = bench_ct(Setting(), checked_device(device), rounds, progress)
+    finish(report, described, out, "ct_projector" if device == "cpu" else f"ct_projector_{device}", as_json)
+
+
+@app.command()
+def correspondence(
+    seed: int = typer.Option(0, "--seed", min=0, help="Seed of the known displacement."),
+    threads: int = THREADS_OPTION,
+    out: Path = OUT_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Register the shape model's template with several libraries, and measure distance and time."""
+    set_threads(threads)
+    from FedSimCore.benchmarks.correspondence import bench_correspondence
+    from FedSimCore.benchmarks.machine import machine
+
+    described = machine(("SimpleITK", "antspyx", "trimesh", "pycpd"))
+    with progress_bar() as progress:
+        report = bench_correspondence(seed, progress)
+    finish(report, described, out, "correspondence", as_json)
+
+
+@app.command("fit")
+def shape_fit(
+    each: int = typer.Option(3, "-n", "--each", min=1, help="Phantoms of each site, seen and unseen."),
+    site: list[str] = typer.Option(
+        ["adult", "congenital-mild", "congenital-severe"], "--site", help="Sites of the phantoms; may be repeated."
+    ),
+    limit: float | None = typer.Option(None, "--limit", min=0.1, help="Limit of the weights; the model's if left out."),
+    real_heart: Path | None = typer.Option(
+        None, "--real-heart", help="Label map of ../shared/data/mesh_cemrg; not fitted if left out."
+    ),
+    threads: int = THREADS_OPTION,
+    out: Path = OUT_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Fit the built-in shape model to phantoms it was built from, to unseen ones, and to a real heart."""
+    set_threads(threads)
+    from FedSimCore.benchmarks.fit import bench_fit
+    from FedSimCore.benchmarks.machine import machine
+    from FedSimCore.shape.model import builtin_model
+
+    described = machine(("torch",))
+    with progress_bar() as progress:
+        report = bench_fit(builtin_model(), each, tuple(site), limit, real_heart, progress)
+    finish(report, described, out, "shape_fit", as_json)
+
+
 def set_threads(threads: int) -> None:
     """Let torch use this many threads; 0 leaves its own choice."""
     import torch
