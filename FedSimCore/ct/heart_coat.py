@@ -68,7 +68,8 @@ def _walls(heart: Volume, scale: float) -> NDArray[np.bool_]:
         reach = np.ceil(thickest / heart.grid.spacing_mm).astype(int) + 1
         box = tuple(slice(max(b.start - r, 0), b.stop + r) for b, r in zip(blocks[0], reach, strict=True))
         distance = ndimage.distance_transform_edt(heart.array[box] != region.label, heart.grid.spacing_mm)
-        result[box] |= distance <= max(WALL_MM[region.key] * scale, 0.6 * float(heart.grid.spacing_mm.min()))
+        # From a voxel's middle to the surface it is half a voxel less than to the next voxel's middle.
+        result[box] |= distance <= WALL_MM[region.key] * scale + 0.5 * float(heart.grid.spacing_mm.min())
     return result & (heart.array == 0)
 
 

@@ -64,7 +64,7 @@ class Scanner(BaseModel):
     source_isocenter_mm: float = Field(default=595.0, gt=0.0, le=2000.0)
     source_detector_mm: float = Field(default=1085.0, gt=0.0, le=4000.0)
     detector_element_mm: float = Field(default=1.1, gt=0.0, le=50.0)
-    scan_field_mm: float = Field(default=420.0, gt=0.0)
+    scan_field_mm: float = Field(default=460.0, gt=0.0)
     views: int = Field(default=360, ge=8, le=10000)
     angular_range_deg: float | Literal["short"] = 360.0
     kernel: Literal["ramp", "hann", "soft", "sharp"] = "hann"

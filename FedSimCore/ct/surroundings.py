@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = ("thorax", "fat", "none")
 OUTER_VOXELS_OF_FIELD = 32
 """Coarse voxels along the working grid: 5 mm for 160 mm."""
 
-OUTER_HALF_MM = (205.0, 165.0, 140.0)
+OUTER_HALF_MM = (215.0, 190.0, 140.0)
 """Half extent of the coarse grid along R, A, S, for an adult; high enough for all rays through the working grid."""
 
 FAR_MM = 1e3
@@ -115,9 +115,8 @@ def _dress(canvas: Canvas, heart: Volume, coat: HeartCoat, label: dict[str, int]
 def _outer_grid(inner: Grid, scale: float) -> Grid:
     """Return the coarse grid; its voxels' borders fall on the borders of the inner grid."""
     spacing = inner.spacing_mm * np.array(inner.shape) / OUTER_VOXELS_OF_FIELD
-    # Reach of a child's body, but never less than the rays through the grid need.
-    reach = np.maximum(np.array(OUTER_HALF_MM) * min(scale, 1.15), 0.0)
-    reach[2] = OUTER_HALF_MM[2]
+    # A child is slimmer, but the rays through the grid are as steep.
+    reach = np.array(OUTER_HALF_MM) * [scale, scale, 1.0]
     voxels = 2 * np.ceil(reach / spacing).astype(int)
     affine = inner.affine.copy()
     affine[:3, :3] *= spacing / inner.spacing_mm

@@ -48,7 +48,7 @@ class Physique:
             chest_half_width_mm=float(rng.normal(128, 5)),
             fat_mm=float(rng.uniform(6, 18)),
             muscle_mm=float(rng.uniform(8, 14)),
-            mediastinal_fat_mm=float(rng.uniform(2.5, 6)),
+            mediastinal_fat_mm=float(rng.uniform(2.5, 5.5)),
             right_dome_mm=float(rng.uniform(8, 26)),
             left_dome_mm=float(rng.uniform(-6, 8)),
             rib_phase=float(rng.uniform(0, 1)),
@@ -145,16 +145,20 @@ class Thorax:
         x, y, z = canvas.coordinates
         at, s = self.at, self.at.scale
         chest = superellipse(x, y, self.chest_center, self.chest_half, 2.4) <= 1
-        fat_mm = self.body.mediastinal_fat_mm * s
         above_floor = z > self.diaphragm_z(x, y)
+        # Most fat lies in front and below, in the angles between pericardium, chest wall and diaphragm.
+        forward = np.clip((y - np.float32(at.heart[1])) / np.float32(45 * s), 0, 1)
+        downward = np.clip((np.float32(at.heart[2]) - z) / np.float32(50 * s), 0, 1)
+        fat_mm = np.float32(self.body.mediastinal_fat_mm * s) * (1 + 2.0 * forward + 0.8 * downward)
         around_heart = to_heart_mm < fat_mm
         across = np.abs(x - np.float32(at.midline_x))
-        # A wedge behind the sternum and one before the spine; between them only what the heart's vessels fill.
-        behind_sternum = (across < 9 * s + 0.35 * (y - (at.front_y - 22 * s))) & (y > at.front_y - 22 * s)
+        # A wedge behind the sternum, and the ligaments and lymph nodes between heart and spine.
+        behind_sternum = (across < 10 * s + 0.5 * (y - (at.front_y - 22 * s))) & (y > at.front_y - 22 * s)
+        behind_heart = (across < 13 * s) & (y < at.heart[1]) & (y > self.spine[1])
         gutter = superellipse(x, y, (float(self.spine[0]) - 4 * s, float(self.spine[1]) + 6 * s), (31 * s, 30 * s), 2.2)
         vessels = superellipse(x, y, (at.midline_x + 2 * s, at.heart[1] - 6 * s), (34 * s, 44 * s), 2.2)
-        upper = (vessels <= 1) & (z > at.roof_z - 30 * s)
-        fat = np.asarray(chest & above_floor & (around_heart | behind_sternum | (gutter <= 1) | upper))
+        upper = (vessels <= 1) & (z > at.heart[2] + 8 * s)
+        fat = np.asarray(chest & above_floor & (around_heart | behind_sternum | behind_heart | (gutter <= 1) | upper))
         canvas.paint(fat, self.label["mediastinal_fat"])
         return fat
 
@@ -220,12 +224,13 @@ class Thorax:
                 start = vein + np.array([-side * 4 * s, 0, 0.5 * lift])
                 canvas.tube([start, end], [6.5 * s, 5 * s], self.label["pulmonary_veins"], within=within,
                             wall=(1.2 * s, wall))  # fmt: skip
-                self._branch(canvas, rng, end, side, 4.5 * s, "pulmonary_veins", lung)
+                for _ in range(2):
+                    self._branch(canvas, rng, end, side, 4.2 * s, "pulmonary_veins", lung)
             root[2] = hilum[2]
             canvas.tube([hilum, root], [8 * s, 6.5 * s], self.label["pulmonary_arteries"], within=within,
                         wall=(1.2 * s, wall))  # fmt: skip
-            for _ in range(3):
-                self._branch(canvas, rng, root, side, 5 * s, "pulmonary_arteries", lung)
+            for _ in range(5):
+                self._branch(canvas, rng, root, side, 4.8 * s, "pulmonary_arteries", lung)
 
     def _branch(
         self, canvas: Canvas, rng: np.random.Generator, root: NDArray[np.float64], side: float, radius: float, key: str,
