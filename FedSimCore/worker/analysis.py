@@ -1,0 +1,126 @@
+"""The tasks ``measure``, ``fit``, ``mode_table`` and ``describe``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from FedSimCore import __version__, anatomy
+from FedSimCore.shape.fit import fit as fit_model
+from FedSimCore.shape.labelled_heart import LabelledHeart
+from FedSimCore.shape.measurements import measure_mesh, signed_distance_mm
+from FedSimCore.shape.mesh import HeartMesh
+from FedSimCore.shape.mode_descriptions import describe_modes
+from FedSimCore.shape.norms import compare
+from FedSimCore.volumes import Grid, Volume
+from FedSimCore.worker.device import device_report
+from FedSimCore.worker.engine import Answer, Engine, check_proportions
+from FedSimCore.worker.protocol import (
+    DescribeResult,
+    DescribeTask,
+    FitResult,
+    FitTask,
+    MeasurementRow,
+    MeasureResult,
+    MeasureTask,
+    ModeRow,
+    ModeTableResult,
+    ModeTableTask,
+)
+from FedSimCore.worker.reporting import Reporter
+
+_LIBRARIES = ("torch", "numpy", "scipy", "vtk", "SimpleITK", "nibabel", "trimesh", "pydantic")
+
+
+def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
+    """Measure a heart beside the norms."""
+    report.check()
+    check_proportions(task.parameters)
+    rows = [
+        MeasurementRow(
+            key=compared.measurement.key,
+            name=compared.measurement.name,
+            value=compared.value,
+            unit=compared.unit,
+            low=compared.low,
+            high=compared.high,
+            verdict=compared.verdict,
+            citation=compared.citation,
+        )
+        for compared in compare(measure_mesh(engine.model.mesh(task.parameters)), task.sex, task.bsa_m2)
+        if math.isfinite(compared.value)
+    ]
+    return Answer(MeasureResult(rows=tuple(rows)), {})
+
+
+def fit(engine: Engine, task: FitTask, labels: NDArray[Any], report: Reporter) -> Answer:
+    """Fit the model to a label map."""
+    report(0, 1, "reading the label map")
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    grid = Grid(shape, np.array(task.affine))
+    heart = LabelledHeart.from_volume(task.name, Volume(labels, grid))
+    with report.part(0.02, 0.95) as progress:
+        found = fit_model(engine.model, heart, task.limit_sigma, progress=progress)
+    with report.part(0.95, 1.0) as progress:
+        progress(0, 1, "measuring the residual")
+        residual = residual_distance_mm(engine.model.mesh(found.parameters), heart)
+    result = FitResult(
+        parameters=found.parameters,
+        dice=found.dice,
+        distance_mm=found.distance_mm,
+        mean_dice=found.mean_dice,
+        initial_dice=found.initial_dice,
+        missing_regions=tuple(region.key for region in anatomy.regions() if region.label not in heart.present),
+    )
+    return Answer(result, {"residual_mm": residual})
+
+
+def residual_distance_mm(mesh: HeartMesh, heart: LabelledHeart) -> NDArray[np.float32]:
+    """Return the signed distance (V,) of each vertex to its region's surface in a label map.
+
+    Positive where the mesh lies outside the label map's region, NaN where the map lacks the region.
+    """
+    residual = np.full(mesh.topology.vertex_count, np.nan, dtype=np.float32)
+    for label in heart.present:
+        own = mesh.topology.vertex_region == label
+        residual[own] = signed_distance_mm(mesh.surface(label), heart.surface(label))
+    return residual
+
+
+def mode_table(engine: Engine, task: ModeTableTask, report: Reporter) -> Answer:
+    """Describe every mode in words."""
+    described = describe_modes(engine.model, task.sigma, report)
+    cumulative = np.cumsum([mode.explained for mode in described])
+    rows = tuple(
+        ModeRow(
+            mode=number,
+            explained=mode.explained,
+            cumulative=min(float(total), 1.0),
+            description=mode.text,
+            changes=dict(mode.changes),
+        )
+        for number, (mode, total) in enumerate(zip(described, cumulative, strict=True), start=1)
+    )
+    return Answer(ModeTableResult(sigma=task.sigma, modes=rows), {})
+
+
+def describe(engine: Engine, task: DescribeTask, report: Reporter) -> Answer:  # noqa: ARG001 (as all tasks)
+    """Tell versions, device and the model's card."""
+    versions = {"fedsim": __version__, "python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    model = engine.model
+    card = {
+        "sha256": model.checksum,
+        "modes": model.mode_count,
+        "vertices": model.topology.vertex_count,
+        "faces": len(model.topology.faces),
+        "eigenvalues_mm2": model.eigenvalues.tolist(),
+        **model.header.model_dump(mode="json"),
+    }
+    device = device_report(engine.device, engine.preference)
+    return Answer(DescribeResult(versions=versions, device=device, model=card), {})

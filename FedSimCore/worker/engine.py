@@ -1,0 +1,132 @@
+"""What the tasks share: the model, the device, and a bounded memory of hearts, bodies and scenes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from FedSimCore.ct.body import Body
+from FedSimCore.ct.simulator import CTSimulator, Scene
+from FedSimCore.ct.surroundings import surround
+from FedSimCore.ct.table_cache import projection_tables
+from FedSimCore.errors import InputError
+from FedSimCore.shape.model import ShapeModel, builtin_model
+from FedSimCore.shape.parameters import HeartParameters
+from FedSimCore.shape.voxelizer import label_map
+from FedSimCore.volumes import Volume
+from FedSimCore.worker.device import DevicePreference, choose_device
+from FedSimCore.worker.least_recently_used import LeastRecentlyUsed
+from FedSimCore.worker.protocol import GridSpec, Result, ScanSettings
+
+MOST_SIGMA = 10.0
+MOST_SCALE = 10.0
+MOST_TRANSLATION_MM = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a task gives: a result for the line, arrays for files."""
+
+    result: Result
+    arrays: Mapping[str, NDArray[Any]]
+
+
+class Engine:
+    """The worker's state between requests; every part can be lost and made again.
+
+    Args:
+        preference: which device is wanted.
+        model: model file; None for the built-in model.
+
+    Raises:
+        InputError: the device is not there.
+    """
+
+    def __init__(self, preference: DevicePreference = "auto", model: Path | None = None) -> None:
+        self.preference = preference
+        self.device = choose_device(preference)
+        self._model_path = model
+        self._model: ShapeModel | None = None
+        self._loading = threading.Lock()
+        self._labels: LeastRecentlyUsed[Volume] = LeastRecentlyUsed(8)
+        self.bodies: LeastRecentlyUsed[Body] = LeastRecentlyUsed(4)
+        # A scene of a preview takes some 20 to 60 MB.
+        self.scenes: LeastRecentlyUsed[Scene] = LeastRecentlyUsed(3)
+        self.simulators: LeastRecentlyUsed[CTSimulator] = LeastRecentlyUsed(6)
+
+    @property
+    def model(self) -> ShapeModel:
+        """The shape model, read when first needed.
+
+        Raises:
+            InputError: its file is missing or damaged.
+        """
+        with self._loading:
+            if self._model is None:
+                model = builtin_model() if self._model_path is None else ShapeModel.load(self._model_path)
+                self._model = model.to(self.device)
+        return self._model
+
+    def labels(self, parameters: HeartParameters, grid: GridSpec) -> Volume:
+        """Return a heart's label map, uint8.
+
+        Raises:
+            InputError: the parameters are not this model's, or out of all proportion.
+        """
+        return self._labels.get_or_make((parameters, grid), partial(self._voxelize, parameters, grid))
+
+    def body(self, settings: ScanSettings, grid: GridSpec) -> Body:
+        """Return the heart in its surroundings, with default tissues.
+
+        Raises:
+            InputError: the heart does not lie on the grid.
+        """
+        heart = self.labels(settings.parameters, grid)
+        make = partial(surround, heart, settings.surroundings, settings.body_seed)
+        return self.bodies.get_or_make(body_key(settings, grid), make)
+
+    def forget(self) -> None:
+        """Give memory back."""
+        for cache in (self._labels, self.bodies, self.scenes, self.simulators):
+            cache.clear()
+        tables = projection_tables()
+        limit = tables.limit_bytes
+        tables.set_limit(0)
+        tables.set_limit(limit)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _voxelize(self, parameters: HeartParameters, grid: GridSpec) -> Volume:
+        check_proportions(parameters)
+        vector = torch.tensor(parameters.vector(), dtype=torch.float32, device=self.device)
+        with torch.no_grad():
+            labels = label_map(self.model.vertices(vector[None]), self.model.topology, grid.grid())[0]
+        return Volume(labels.cpu().numpy(), grid.grid())
+
+
+def body_key(settings: ScanSettings, grid: GridSpec) -> tuple[HeartParameters, GridSpec, str, int]:
+    """Return what a body depends on."""
+    return settings.parameters, grid, settings.surroundings, settings.body_seed
+
+
+def check_proportions(parameters: HeartParameters) -> None:
+    """Refuse hearts so large that voxelizing them would eat the memory.
+
+    Raises:
+        InputError: a number is out of all proportion.
+    """
+    pose = parameters.pose
+    for number, weight in enumerate(parameters.weights, start=1):
+        if abs(weight) > MOST_SIGMA:
+            raise InputError(f"Mode {number} is at {weight:g} sigma; keep it within ±{MOST_SIGMA:g}.")
+    if not 1 / MOST_SCALE <= pose.scale <= MOST_SCALE:
+        raise InputError(f"The heart's scale is {pose.scale:g}; keep it between {1 / MOST_SCALE:g} and {MOST_SCALE:g}.")
+    if max(map(abs, pose.translation_mm)) > MOST_TRANSLATION_MM:
+        raise InputError(f"The heart lies at {pose.translation_mm} mm; keep it within {MOST_TRANSLATION_MM:g} mm.")
