@@ -118,12 +118,15 @@ class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
                 return False
         return True
 
-    def saveScene(self, name: str, _screenshot: Any = None, messages: Any = None) -> bool:  # noqa: N802 -- Slicer's name
+    def saveScene(self, name: str, _screenshot: Any, messages: Any = None) -> bool:  # noqa: N802 -- Slicer's name
         import slicer
 
         scene = slicer.mrmlScene
         if name.endswith(".mrb"):
-            done = scene.WriteToMRB(name, None, messages) if messages is not None else scene.WriteToMRB(name)
+            done = scene.WriteToMRB(name)
+        elif not name.endswith(".mrml"):
+            Path(name).mkdir(parents=True, exist_ok=True)
+            done = scene.SaveSceneToSlicerDataBundleDirectory(name)
         else:
             scene.SetURL(name)
             scene.SetRootDirectory(str(Path(name).parent))

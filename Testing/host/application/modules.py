@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from Testing.host.pythonqt import cxx_class, private
 from Testing.host.pythonqt.signals import record_slot_error
-from Testing.host.qmrml.base import qMRMLWidget
+from Testing.host.qmrml.base import qSlicerWidget
 from Testing.host.stored import stored
 
 # Slicer's modules whose logics slicer-core has.
@@ -58,6 +58,22 @@ class _Module(QObject):
 
     name = Property(str, lambda self: private(self).module_name)
     path = Property(str, lambda self: private(self).module_path)
+
+
+@cxx_class("Base/QTGUI/qSlicerLoadableModule.h", constructor_arguments=3)
+class qSlicerLoadableModule(_Module):  # noqa: N801 -- Slicer's name
+    """A core module: its logic; it has no panel here."""
+
+    def widgetRepresentation(self) -> None:  # noqa: N802 -- Slicer's name
+        """The host has no panels for Slicer's own modules."""
+
+    title = Property(str, lambda self: private(self).module_name)
+
+
+@cxx_class("Base/QTGUI/qSlicerScriptedLoadableModule.h", constructor_arguments=3)
+class qSlicerScriptedLoadableModule(_Module):  # noqa: N801 -- Slicer's name
+    """A scripted module, as its Python class sees it in `self.parent`."""
+
     title = stored(str, "title", "")
     categories = stored("QStringList", "categories", [])
     dependencies = stored("QStringList", "dependencies", [])
@@ -68,20 +84,6 @@ class _Module(QObject):
     hidden = stored(bool, "hidden", False)
     index = stored(int, "index", -1)
     widgetRepresentationCreationEnabled = stored(bool, "widgetRepresentationCreationEnabled", True)  # noqa: N815
-
-
-@cxx_class("Base/QTCore/qSlicerAbstractCoreModule.h", constructor_arguments=3)
-class qSlicerAbstractCoreModule(_Module):  # noqa: N801 -- Slicer's name
-    """A core module: its logic; it has no panel here."""
-
-    def widgetRepresentation(self) -> None:  # noqa: N802 -- Slicer's name
-        """The host has no panels for Slicer's own modules."""
-
-
-@cxx_class("Base/QTGUI/qSlicerScriptedLoadableModule.h", constructor_arguments=3)
-class qSlicerScriptedLoadableModule(_Module):  # noqa: N801 -- Slicer's name
-    """A scripted module, as its Python class sees it in `self.parent`."""
-
     icon = stored(QIcon, "icon", QIcon())
 
     def widgetRepresentation(self) -> Any:  # noqa: N802 -- Slicer's name
@@ -97,7 +99,7 @@ class qSlicerScriptedLoadableModule(_Module):  # noqa: N801 -- Slicer's name
 
 
 @cxx_class("Base/QTGUI/qSlicerScriptedLoadableModuleWidget.h")
-class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):  # noqa: N801 -- Slicer's name
+class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):  # noqa: N801 -- Slicer's name
     """The panel of a scripted module: the `parent` of its ...Widget class.
 
     As in Slicer, an exception in `setup`, `enter` or `exit` is printed and the application goes on; the pytest plugin fails
@@ -178,7 +180,7 @@ def register_core_modules(scene: Any, application_logic: Any, terminologies: Pat
             logic.SetMRMLScene(scene)
         logic.SetMRMLApplicationLogic(application_logic)
         application_logic.SetModuleLogic(name, logic)
-        _register(name, qSlicerAbstractCoreModule(name, f"<slicer-core>/{name}", logic))
+        _register(name, qSlicerLoadableModule(name, f"<slicer-core>/{name}", logic))
 
 
 @contextlib.contextmanager

@@ -140,6 +140,8 @@ def _make_scene(application: Application) -> None:
     private(slicer.app, scene=scene, logic=logic, modules=qSlicerModuleManager(), io=qSlicerIOManager())
     source = application.slicer_source
     terminologies = source / "Modules" / "Loadable" / "Terminologies" / "Resources" if source else None
+    # slicer.util asks whether a panel is of this class.
+    slicer.qSlicerScriptedLoadableModuleWidget = modules.qSlicerScriptedLoadableModuleWidget
     modules.register_core_modules(scene, logic, terminologies)
     subject_hierarchy.follow_scene(scene)
     layout = qSlicerLayoutManager()

@@ -72,7 +72,7 @@ class ctkColorPickerButton(QPushButton):  # noqa: N801 -- CTK's name
         if color != private(self).color:
             private(self).color = QColor(color)
             self._show()
-            self.colorChanged.emit(color)
+            self.colorChanged.emit(QColor(color))
 
     def changeColor(self) -> None:  # noqa: N802 -- CTK's name
         chosen = QColorDialog.getColor(self.color, self)

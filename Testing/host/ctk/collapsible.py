@@ -84,7 +84,7 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
 
     def event(self, event: Any) -> bool:
         """Children added while the section is folded stay hidden."""
-        if event.type() == QEvent.ChildAdded and private(self, **{}).__dict__.get("collapsed"):
+        if event.type() == QEvent.ChildAdded and getattr(private(self), "collapsed", False):
             QTimer.singleShot(0, lambda: private(self).collapsed and _fold(self, True))
         if event.type() == QEvent.FontChange:
             self.setContentsMargins(0, self._header_height(), 0, 0)
@@ -95,14 +95,21 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
         layout = self.layout()
         if private(self).collapsed or layout is None:
             return header
-        contents = layout.sizeHint()  # of the layout with its margins; the heading is this widget's own margin
+        contents = self._with_margins(layout.sizeHint())
         return QSize(max(header.width(), contents.width()), contents.height())
+
+    def _with_margins(self, contents: QSize) -> QSize:
+        """A layout's size with this widget's margins, of which the heading is one."""
+        margins = self.contentsMargins()
+        return QSize(
+            contents.width() + margins.left() + margins.right(), contents.height() + margins.top() + margins.bottom()
+        )
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 -- Qt's name
         layout = self.layout()
         if private(self).collapsed or layout is None:
             return QSize(60, self._header_height())
-        return layout.minimumSize()
+        return self._with_margins(layout.minimumSize())
 
     def hitButton(self, position: Any) -> bool:  # noqa: N802 -- Qt's name
         return bool(position.y() < self._header_height())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import Property, QDir, QSettings, Signal
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QToolButton, QWidget
 
@@ -99,7 +97,7 @@ class ctkDirectoryButton(QWidget):  # noqa: N801 -- CTK's name
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        private(self, button=QPushButton(), directory=str(Path.cwd()))
+        private(self, button=QPushButton(), directory=".")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(private(self).button)
@@ -107,19 +105,18 @@ class ctkDirectoryButton(QWidget):  # noqa: N801 -- CTK's name
         self._show()
 
     def _show(self) -> None:
-        private(self).button.text = self.text or self.directory
+        private(self).button.text = self.text or QDir(self.directory).absolutePath()
 
     def _set_directory(self, directory: str) -> None:
-        directory = QDir(directory or ".").absolutePath()
-        if directory != private(self).directory:
-            private(self).directory = directory
+        if QDir(directory) != QDir(private(self).directory):
+            private(self).directory = QDir(directory).absolutePath()
             self._show()
-            self.directoryChanged.emit(directory)
+            self.directoryChanged.emit(self.directory)
+        self.directorySelected.emit(self.directory)
 
     def browse(self) -> None:
         if chosen := QFileDialog.getExistingDirectory(self, self.caption, self.directory):
             self._set_directory(chosen)
-            self.directorySelected.emit(chosen)
 
     directory = Property(str, lambda self: private(self).directory, _set_directory)
     caption = stored(str, "caption", "")

@@ -32,7 +32,7 @@ class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         box = QDoubleSpinBox()
-        private(self, box=box)
+        private(self, box=box, bounds=(0.0, 99.99))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(box)
@@ -45,6 +45,11 @@ class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
 
     def _on_editing_finished(self) -> None:
         self.editingFinished.emit()
+
+    def _set_bounds(self, minimum: float, maximum: float) -> None:
+        """Keep the bounds, which may be infinite, and give the inner box what it can hold."""
+        private(self).bounds = (float(minimum), float(maximum))
+        private(self).box.setRange(finite(minimum), finite(maximum))
 
     def setValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
         private(self).box.setValue(finite(value))
@@ -70,10 +75,14 @@ class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
     value = Property(float, lambda self: private(self).box.value, lambda self, v: self.setValue(v))
     decimals = Property(int, lambda self: private(self).box.decimals, lambda self, n: self.setDecimals(n))
     minimum = Property(
-        float, lambda self: private(self).box.minimum, lambda self, v: private(self).box.setMinimum(finite(v))
+        float,
+        lambda self: private(self).bounds[0],
+        lambda self, v: self._set_bounds(v, max(v, private(self).bounds[1])),
     )
     maximum = Property(
-        float, lambda self: private(self).box.maximum, lambda self, v: private(self).box.setMaximum(finite(v))
+        float,
+        lambda self: private(self).bounds[1],
+        lambda self, v: self._set_bounds(min(v, private(self).bounds[0]), v),
     )
     singleStep = forwarded(float, "box", "singleStep")  # noqa: N815 -- CTK's name
     prefix = forwarded(str, "box", "prefix")

@@ -120,7 +120,8 @@ def _other_attribute(owner: QObject, name: str, error: AttributeError) -> Any:
 def writing(self: QObject, name: str, value: Any) -> None:
     """A `__setattr__` as strict as PythonQt's."""
     cls = type(self)
-    if isinstance(value, SignalInstance):  # PySide6 keeps each bound signal with its object
+    # PySide6 keeps each bound signal, and each slot that it finds in the meta object, with its object.
+    if isinstance(value, SignalInstance) or type(value).__name__ == "MetaFunction":
         self.__dict__[name] = value
         return
     for base in cls.__mro__:

@@ -32,6 +32,7 @@ def install() -> ModuleType:
             signals.install_signals(cls)
             properties.install_properties(cls)
     _install_python_keywords(classes)
+    QtGui.QColor.name = _color_name(QtGui.QColor.name, QtGui.QColor.NameFormat)
     QtCore.QTimer.singleShot = staticmethod(_single_shot(QtCore.QTimer.singleShot))
 
     qt = ModuleType("qt", "Qt 5.15 as PythonQt offers it, played by PySide6")
@@ -53,6 +54,15 @@ def _install_python_keywords(classes: dict[str, type]) -> None:
     for cls in classes.values():
         if "exec" in vars(cls) and not hasattr(cls, "exec_"):
             cls.exec_ = vars(cls)["exec"]  # type: ignore[attr-defined]
+
+
+def _color_name(original: Any, formats: Any) -> Any:
+    """`QColor.name(1)`, as Slicer's own Python calls it: PySide6 wants a member of the enumeration."""
+
+    def name(self: Any, name_format: int = 0) -> str:
+        return str(original(self, formats(name_format)))
+
+    return name
 
 
 def _single_shot(original: Any) -> Any:

@@ -49,7 +49,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
         super().__init__(parent)
         box = QComboBox()
         private(self, box=box, scene=None, observed=[], ids=[], current="", types=[], attributes={}, labels={})
-        private(self).rename_tag = None
+        private(self, rename_tag=None, row=0, requested="")
         box.setMinimumContentsLength(6)
         box.setSizeAdjustPolicy(QComboBox.AdjustToMinimumContentsLengthWithIcon)
         layout = QHBoxLayout(self)
@@ -120,9 +120,19 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
         if scene is not None:
             self._add_actions(box, bool(nodes))
         box.blockSignals(blocked)
-        lost = state.current not in state.ids or not state.current
-        fallback = "" if self.noneEnabled or not nodes else nodes[0].GetID()
-        self._select(fallback if lost else state.current)
+        self._select(self._still_or_next([n.GetID() for n in nodes]))
+
+    def _still_or_next(self, ids: list[str]) -> str:
+        """The current node, or if it has gone the one that took its row; nothing is chosen if nothing was."""
+        state = private(self)
+        if state.scene is None or not ids:
+            return ""
+        if state.requested in ids:  # asked for before there was a scene
+            wanted, state.requested = state.requested, ""
+            return str(wanted)
+        if not state.current or state.current in ids:
+            return str(state.current)
+        return ids[min(state.row, len(ids) - 1)]
 
     def _add_actions(self, box: QComboBox, any_nodes: bool) -> None:
         state = private(self)
@@ -141,6 +151,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
         blocked = state.box.blockSignals(True)
         state.box.setCurrentIndex(state.ids.index(node_id) if node_id in state.ids else -1)
         state.box.blockSignals(blocked)
+        state.row = [i for i in state.ids if i].index(node_id) if node_id else 0
         if node_id == state.current:
             return
         state.current = node_id
@@ -174,7 +185,6 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
             self.nodeActivated.emit(self.currentNode())
             return
         self._select(private(self).current)
-        private(self).box.setCurrentIndex(max(0, private(self).ids.index(private(self).current)))
         kind, node_type = action
         if kind == CREATE:
             self.nodeAddedByUser.emit(self.addNode(node_type))
@@ -194,6 +204,8 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
         self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node is not None else "")
 
     def setCurrentNodeID(self, node_id: str) -> None:  # noqa: N802 -- Slicer's name
+        if private(self).scene is None:
+            private(self).requested = node_id
         self._select(node_id if node_id in private(self).ids else "")
 
     def setCurrentNodeIndex(self, index: int) -> None:  # noqa: N802 -- Slicer's name

@@ -12,7 +12,7 @@ from Testing.host.stored import stored
 
 
 class _Unit:
-    None_, Prefix, Suffix, Precision, MinimumValue, MaximumValue, Scaling = 0, 1, 2, 4, 8, 16, 32
+    Prefix, Suffix, Precision, MinimumValue, MaximumValue, Scaling = 1, 2, 4, 8, 16, 32
 
     def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
         private(self).scene = scene  # type: ignore[arg-type]

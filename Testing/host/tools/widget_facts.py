@@ -9,6 +9,7 @@ slots, Q_INVOKABLE methods, enums, and what a `...PythonQtDecorators.h` adds; ot
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import re
@@ -40,7 +41,7 @@ def class_body(source: str, name: str) -> tuple[str, str]:
     for match in CLASS.finditer(source):
         if match[1] == name:
             depth, end = 1, match.end()
-            while depth:
+            while depth and end < len(source):
                 depth += {"{": 1, "}": -1}.get(source[end], 0)
                 end += 1
             return match[2] or "", source[match.end() : end - 1]
@@ -117,8 +118,16 @@ def host_classes() -> dict[str, str]:
 
     start_application()
     slicer, ctk = importlib.import_module("slicer"), importlib.import_module("ctk")
-    offered = {n: c for module in (slicer, ctk) for n, c in vars(module).items() if hasattr(c, "_header")}
-    return {name: cls._header for name, cls in sorted(offered.items()) if cls.__name__ == name}
+    offered = {n: c for module in (slicer, ctk) for n, c in vars(module).items() if isinstance(c, type)}
+    parts = [importlib.import_module(f"Testing.host.application.{m}") for m in ("app", "io_manager", "modules", "main_window")]
+    offered |= {n: c for part in parts for n, c in vars(part).items() if isinstance(c, type)}
+    return {name: cls._header for name, cls in sorted(offered.items()) if "_header" in vars(cls)}
+
+
+@functools.cache
+def find_header(name: str, *checkouts: Path) -> Path | None:
+    """The header of a class that the host does not play, wherever it is."""
+    return next((p for c in checkouts for p in c.rglob(f"{name}.h") if "Testing" not in p.parts), None)
 
 
 def extract(slicer_checkout: Path, ctk_checkout: Path, classes: dict[str, str]) -> dict[str, Any]:
@@ -133,16 +142,13 @@ def extract(slicer_checkout: Path, ctk_checkout: Path, classes: dict[str, str]) 
         checkout = ctk_checkout if name.startswith("ctk") else slicer_checkout
         facts[name] = header_facts(checkout / header, name)
         facts[name]["methods"] = sorted({*facts[name]["methods"], *decorated.get(name, [])})
-        # A base that the host does not play itself still lends its API.
-        base = facts[name]["base"]
-        path = (checkout / header).with_name(f"{base}.h")
-        while base and base not in classes and path.exists():
+        base, known = facts[name]["base"], facts[name]
+        while (path := find_header(base, slicer_checkout, ctk_checkout) if base else None) is not None:
             inherited = header_facts(path, base)
             for kind in ("signals", "methods", "enums"):
-                facts[name][kind] = sorted({*facts[name][kind], *inherited[kind]})
-            facts[name]["properties"] = inherited["properties"] | facts[name]["properties"]
+                known[kind] = sorted({*known[kind], *inherited[kind], *(decorated.get(base, []) if kind == "methods" else ())})
+            known["properties"] = inherited["properties"] | known["properties"]
             base = inherited["base"]
-            path = path.with_name(f"{base}.h")
     return facts
 
 

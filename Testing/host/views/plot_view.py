@@ -8,14 +8,14 @@ import vtk
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from Testing.host.pythonqt import cxx_class, private
-from Testing.host.views.render_view import RenderView
+from Testing.host.views.render_view import PaintedView
 
 MARKERS = {"none": 0, "cross": 1, "plus": 2, "square": 3, "circle": 4, "diamond": 5}
 LINES = {"none": 0, "solid": 1, "dash": 2, "dot": 3, "dash-dot": 4, "dash-dot-dot": 5}
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLPlotView.h")
-class qMRMLPlotView(RenderView):  # noqa: N801 -- Slicer's name
+class qMRMLPlotView(PaintedView):  # noqa: N801 -- Slicer's name
     """A vtkMRMLPlotChartNode's series as lines, bars or points, with titles, legend, grid and axes' ranges.
 
     Left out: selection of points, labels at points, logarithmic axes, interaction modes.
@@ -49,7 +49,7 @@ class qMRMLPlotView(RenderView):  # noqa: N801 -- Slicer's name
         state.chart.ClearPlots()
         if chart_node is None:
             self._watch([])
-            self.scheduleRender()
+            self._schedule_render()
             return
         series = [chart_node.GetNthPlotSeriesNode(i) for i in range(chart_node.GetNumberOfPlotSeriesNodes())]
         series = [s for s in series if s is not None and s.GetTableNode() is not None]
@@ -58,7 +58,7 @@ class qMRMLPlotView(RenderView):  # noqa: N801 -- Slicer's name
             self._add(node)
         self._dress(chart_node)
         state.chart.RecalculateBounds()
-        self.scheduleRender()
+        self._schedule_render()
 
     def _add(self, node: Any) -> None:
         table = node.GetTableNode().GetTable()
@@ -100,7 +100,7 @@ class qMRMLPlotView(RenderView):  # noqa: N801 -- Slicer's name
 
     def fitToContent(self) -> None:  # noqa: N802 -- Slicer's name
         private(self).chart.RecalculateBounds()
-        self.scheduleRender()
+        self._schedule_render()
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLPlotWidget.h")

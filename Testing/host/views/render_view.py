@@ -23,8 +23,8 @@ BUTTONS = {Qt.LeftButton: "LeftButton", Qt.RightButton: "RightButton", Qt.Middle
 KEYS = {Qt.Key_Left: "Left", Qt.Key_Right: "Right", Qt.Key_Up: "Up", Qt.Key_Down: "Down", Qt.Key_Escape: "Escape"}
 
 
-class RenderView(QWidget):
-    """What ctkVTKAbstractView offers. Left out: corner annotation, frames per second, cursors."""
+class PaintedView(QWidget):
+    """A render window in memory, painted; mouse and keys go to VTK."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,27 +44,18 @@ class RenderView(QWidget):
         timer = private(self).timer
         timer.setSingleShot(True)
         timer.interval = 0
-        timer.timeout.connect(self.forceRender)
+        timer.timeout.connect(self._render_now)
         self.mouseTracking = True
         self.setFocusPolicy(Qt.StrongFocus)
         self.setMinimumSize(60, 60)
 
-    def renderWindow(self) -> Any:  # noqa: N802 -- CTK's name
-        return private(self).window
-
-    def interactor(self) -> Any:
-        return private(self).interactor
-
-    def interactorStyle(self) -> Any:  # noqa: N802 -- CTK's name
-        return private(self).interactor.GetInteractorStyle()
-
-    def scheduleRender(self) -> None:  # noqa: N802 -- CTK's name
+    def _schedule_render(self) -> None:
         """Render once control is back in the event loop, however often it is asked for."""
         state = private(self)
         if state.enabled and not state.pauses and not state.timer.isActive():
             state.timer.start()
 
-    def forceRender(self) -> None:  # noqa: N802 -- CTK's name
+    def _render_now(self) -> None:
         """Render now."""
         state = private(self)
         state.timer.stop()
@@ -86,29 +77,6 @@ class RenderView(QWidget):
         state.pixels = np.ascontiguousarray(vtk_to_numpy(pixels).reshape(height, width, 4)[::-1])
         state.image = QImage(state.pixels.data, width, height, 4 * width, QImage.Format_RGBX8888)
 
-    def pauseRender(self) -> None:  # noqa: N802 -- CTK's name
-        private(self).pauses += 1
-
-    def resumeRender(self) -> None:  # noqa: N802 -- CTK's name
-        state = private(self)
-        state.pauses = max(0, state.pauses - 1)
-        if not state.pauses:
-            self.scheduleRender()
-
-    def setBackgroundColor(self, color: QColor) -> None:  # noqa: N802 -- CTK's name
-        private(self).renderer.SetBackground(color.redF(), color.greenF(), color.blueF())
-        self.scheduleRender()
-
-    def _set_render_enabled(self, enabled: bool) -> None:
-        private(self).enabled = enabled
-        self.scheduleRender()
-
-    def _background(self) -> QColor:
-        return QColor.fromRgbF(*private(self).renderer.GetBackground())
-
-    renderEnabled = Property(bool, lambda self: private(self).enabled, _set_render_enabled)  # noqa: N815
-    backgroundColor = Property(QColor, _background, setBackgroundColor)  # noqa: N815 -- CTK's name
-
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
         super().resizeEvent(event)
         state, ratio = private(self), self.devicePixelRatioF()
@@ -116,16 +84,16 @@ class RenderView(QWidget):
         state.window.SetSize(width, height)
         state.interactor.UpdateSize(width, height)
         state.interactor.ConfigureEvent()
-        self.scheduleRender()
+        self._schedule_render()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
         super().showEvent(event)
-        self.scheduleRender()
+        self._schedule_render()
 
     def paintEvent(self, _event: Any) -> None:  # noqa: N802 -- Qt's name
         state = private(self)
         if state.image is None:
-            self.forceRender()
+            self._render_now()
         if state.image is not None:
             QPainter(self).drawImage(self.rect, state.image)
 
@@ -139,7 +107,7 @@ class RenderView(QWidget):
             private(self).interactor.InvokeEvent(name)
         except Exception as error:
             record_slot_error(f"{name} in a view", error)
-        self.scheduleRender()
+        self._schedule_render()
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
         if event.button() in BUTTONS:
@@ -162,10 +130,52 @@ class RenderView(QWidget):
         private(self).interactor.SetKeyEventInformation(0, 0, symbol[0] if len(symbol) == 1 else "\0", 0, symbol)
         private(self).interactor.InvokeEvent("KeyPressEvent")
         private(self).interactor.InvokeEvent("CharEvent")
-        self.scheduleRender()
+        self._schedule_render()
 
 
-def displayable_managers(view: RenderView, factory_class: Any, names: tuple[str, ...], application_logic: Any) -> Any:
+class RenderView(PaintedView):
+    """What ctkVTKAbstractView offers. Left out: corner annotation, frames per second, cursors."""
+
+    def renderWindow(self) -> Any:  # noqa: N802 -- CTK's name
+        return private(self).window
+
+    def interactor(self) -> Any:
+        return private(self).interactor
+
+    def interactorStyle(self) -> Any:  # noqa: N802 -- CTK's name
+        return private(self).interactor.GetInteractorStyle()
+
+    def scheduleRender(self) -> None:  # noqa: N802 -- CTK's name
+        self._schedule_render()
+
+    def forceRender(self) -> None:  # noqa: N802 -- CTK's name
+        self._render_now()
+
+    def pauseRender(self) -> None:  # noqa: N802 -- CTK's name
+        private(self).pauses += 1
+
+    def resumeRender(self) -> None:  # noqa: N802 -- CTK's name
+        state = private(self)
+        state.pauses = max(0, state.pauses - 1)
+        if not state.pauses:
+            self._schedule_render()
+
+    def setBackgroundColor(self, color: QColor) -> None:  # noqa: N802 -- CTK's name
+        private(self).renderer.SetBackground(color.redF(), color.greenF(), color.blueF())
+        self._schedule_render()
+
+    def _set_render_enabled(self, enabled: bool) -> None:
+        private(self).enabled = enabled
+        self._schedule_render()
+
+    def _background(self) -> QColor:
+        return QColor.fromRgbF(*private(self).renderer.GetBackground())
+
+    renderEnabled = Property(bool, lambda self: private(self).enabled, _set_render_enabled)  # noqa: N815
+    backgroundColor = Property(QColor, _background, setBackgroundColor)  # noqa: N815 -- CTK's name
+
+
+def displayable_managers(view: PaintedView, factory_class: Any, names: tuple[str, ...], application_logic: Any) -> Any:
     """A group of displayable managers that draws into a view."""
     import slicer
 
@@ -177,5 +187,5 @@ def displayable_managers(view: RenderView, factory_class: Any, names: tuple[str,
     group = slicer.vtkMRMLDisplayableManagerGroup()
     group.SetRenderer(private(view).renderer)
     group.Initialize(factory, private(view).renderer)
-    group.AddObserver("UpdateEvent", lambda *_: view.scheduleRender())
+    group.AddObserver("UpdateEvent", lambda *_: view._schedule_render())
     return group

@@ -49,9 +49,6 @@ class qMRMLThreeDView(RenderView):  # noqa: N801 -- Slicer's name
         state.node = node
         state.group.SetMRMLDisplayableNode(node)
 
-    def renderer(self) -> Any:
-        return private(self).renderer
-
     def mrmlViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
         return private(self).node
 
