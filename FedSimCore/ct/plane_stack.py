@@ -28,10 +28,10 @@ from torch.nn.functional import embedding_bag
 from FedSimCore.ct.geometry import Array
 from FedSimCore.ct.table_cache import projection_tables
 
-# Detector rows handled at once. A gathered row is then three cache lines, and the cells of a slab stay in cache.
-ROWS_AT_ONCE = {"cpu": 48}
+# Detector rows handled at once. A gathered row is then two cache lines, and the cells of a slab stay in cache.
+ROWS_AT_ONCE = {"cpu": 32}
 # Planes that share one matrix product: more would widen the band of voxels they need.
-PLANES_AT_ONCE = 16
+PLANES_AT_ONCE = 8
 
 
 class Bags(NamedTuple):
@@ -135,7 +135,9 @@ class AxialWeights:
 
 
 class _Band(NamedTuple):
-    group: slice  # of the slab's planes times rows
+    """Axial weights of some planes: voxels ``first:last`` to ``part``, counted as plane * rows + row."""
+
+    part: slice
     first: int
     last: int
     weights: Tensor
@@ -188,6 +190,11 @@ class PlaneStack:
                     self._backproject_rows(source, rows, tables, columns[channel])
         return torch.empty_like(columns).index_copy_(1, self._order, columns)
 
+    def gathered_bytes(self) -> int:
+        """Return how many bytes one channel's projection gathers from cells: most of its traffic."""
+        taps = sum(len(bags.indices) for tables in self._segments("rays") for _, bags in tables)
+        return taps * self._axial.rows * torch.empty(0, dtype=self._dtype).element_size()
+
     def _project_rows(
         self,
         columns: Tensor,
@@ -197,18 +204,19 @@ class PlaneStack:
         target: Tensor,
     ) -> None:
         total: Tensor | None = None
+        width = rows[1] - rows[0]
+        groups = self._band_groups(rows)
         for slab, bags in tables:
-            bands = self._bands(slab, rows)
+            bands = _bands_of(slab, groups, width)
             if not any(band.last for band in bands):
                 continue
             first, last = slab.columns
-            width = rows[1] - rows[0]
             cells = workspace[: slab.cells * width].view(last - first, -1)
             for band in bands:
                 if band.last:
-                    torch.mm(columns[first:last, band.first : band.last], band.weights, out=cells[:, band.group])
+                    torch.mm(columns[first:last, band.first : band.last], band.weights, out=cells[:, band.part])
                 else:
-                    cells[:, band.group] = 0
+                    cells[:, band.part] = 0
             part = bags @ cells.view(-1, width)
             total = part if total is None else total.add_(part)
         if total is not None:
@@ -217,15 +225,16 @@ class PlaneStack:
     def _backproject_rows(
         self, source: Tensor, rows: tuple[int, int], tables: list[tuple[Slab, Bags]], columns: Tensor
     ) -> None:
+        groups = self._band_groups(rows)
         for slab, bags in tables:
-            bands = self._bands(slab, rows)
+            bands = _bands_of(slab, groups, rows[1] - rows[0])
             if not any(band.last for band in bands):
                 continue
             first, last = slab.columns
             cells = (bags @ source).view(last - first, -1)
             for band in bands:
                 if band.last:
-                    columns[first:last, band.first : band.last].addmm_(cells[:, band.group], band.weights.T)
+                    columns[first:last, band.first : band.last].addmm_(cells[:, band.part], band.weights.T)
 
     def _segments(self, bagged: Literal["rays", "cells"]) -> Iterator[list[tuple[Slab, Bags]]]:
         """Yield slabs with their tables: all at once where the cache can hold them, else one after the other."""
@@ -244,21 +253,35 @@ class PlaneStack:
 
         return projection_tables().get(self._key, (bagged, slab), make)
 
-    def _bands(self, slab: Slab, rows: tuple[int, int]) -> list[_Band]:
+    def _band_groups(self, rows: tuple[int, int]) -> list[_Band]:
+        """Return the axial weights of all planes for some rows, by groups of ``PLANES_AT_ONCE``."""
+
         def make() -> tuple[list[_Band], int]:
             bands = []
             width = rows[1] - rows[0]
-            start, stop = slab.planes
-            for first in range(start, stop, PLANES_AT_ONCE):
-                last = min(first + PLANES_AT_ONCE, stop)
+            planes = len(self._axial.positions)
+            for first in range(0, planes, PLANES_AT_ONCE):
+                last = min(first + PLANES_AT_ONCE, planes)
                 low, high, weights = self._axial.band((first, last), rows)
-                group = slice((first - start) * width, (last - start) * width)
-                bands.append(_Band(group, low, high, torch.from_numpy(weights).to(self._device, self._dtype)))
+                part = slice(first * width, last * width)
+                bands.append(_Band(part, low, high, torch.from_numpy(weights).to(self._device, self._dtype)))
             return bands, sum(band.weights.numel() * band.weights.element_size() for band in bands)
 
-        return projection_tables().get(self._key, ("bands", slab.planes, rows), make)
+        return projection_tables().get(self._key, ("bands", rows), make)
 
     def _workspace(self) -> Tensor:
         width = max(last - first for first, last in self._row_blocks)
         cells = max((slab.cells for slab in self._taps.slabs), default=0)
         return torch.empty(cells * width, dtype=self._dtype, device=self._device)
+
+
+def _bands_of(slab: Slab, groups: list[_Band], width: int) -> list[_Band]:
+    """Cut the groups' weights to the slab's planes; parts are counted from its first plane."""
+    start, stop = slab.planes
+    bands = []
+    for index in range(start // PLANES_AT_ONCE, -(-stop // PLANES_AT_ONCE)):
+        group = groups[index]
+        first, last = max(start * width, group.part.start), min(stop * width, group.part.stop)
+        weights = group.weights[:, first - group.part.start : last - group.part.start]
+        bands.append(_Band(slice(first - start * width, last - start * width), group.first, group.last, weights))
+    return bands

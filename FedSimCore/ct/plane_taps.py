@@ -19,7 +19,7 @@ from FedSimCore.ct.placement import Placement
 from FedSimCore.ct.plane_stack import ROWS_AT_ONCE, Bags, Slab, Taps
 
 # The cells of a slab (a block of detector rows each) should stay in the last-level cache.
-_CELL_BYTES = 32 << 20
+_CELL_BYTES = 16 << 20
 # Samples whose positions are computed at once; bounds the temporaries to some 100 MB.
 _SAMPLES_AT_ONCE = 1 << 20
 

@@ -68,6 +68,10 @@ class ConeBeamProjector(LinearMap):
         slant = np.sqrt(geometry.source_detector_mm**2 + u**2 + v**2) / geometry.source_detector_mm
         self._length_mm = torch.from_numpy(self.step_mm * slant).to(self.device, dtype)
 
+    def gathered_bytes(self) -> int:
+        """Return how many bytes the projection of one channel gathers, to compare with the memory's bandwidth."""
+        return self._stack.gathered_bytes()
+
     def _apply(self, x: Tensor) -> Tensor:
         rays = self._stack.project(x.view(len(x), -1, self.domain_shape[2]))
         return rays.view(len(x), *self.range_shape).mul_(self._length_mm)

@@ -43,6 +43,12 @@ class TableCache:
             while self._held > self._limit:
                 self._drop_oldest()
 
+    def clear(self) -> None:
+        """Drop all tables."""
+        with self._lock:
+            self._owners.clear()
+            self._held = 0
+
     def get(self, owner: Hashable, item: Hashable, make: Callable[[], tuple[Table, int]]) -> Table:
         """Return the owner's table, made by ``make`` (table and its bytes) unless it is at hand."""
         with self._lock:
