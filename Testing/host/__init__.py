@@ -1,7 +1,7 @@
 """A stand-in for the 3D Slicer application, round the real MRML of the wheel `slicer-core`.
 
-In it the module FedSimSlicer is tested, and people without Slicer can run it. See docs/host.md for what is real, what is
-a stand-in, and what is left out.
+In it the module FedSimSlicer is tested, and people without Slicer can run it. See docs/host.md for what is real,
+what is a stand-in, and what is left out.
 
     from Testing.host import start_application
     application = start_application()          # slicer.app, slicer.util, slicer.modules, qt, ctk, four views

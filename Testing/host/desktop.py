@@ -1,6 +1,6 @@
 """The host as a window, for people without 3D Slicer: a scripted module on the left, four views on the right.
 
-    python -m Testing.host.desktop MODULE.py [--slicer-source CHECKOUT] [FILE ...]
+python -m Testing.host.desktop MODULE.py [--slicer-source CHECKOUT] [FILE ...]
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 NOTICE = (
-    "This is not 3D Slicer. It is a small window that FedSim brings along, so that its Slicer module can be tried without "
-    "installing Slicer: the data, the views and the file formats are Slicer's own (slicer-core), the rest is a "
+    "This is not 3D Slicer. It is a small window that FedSim brings along, so that its Slicer module can be tried "
+    "without installing Slicer: the data, the views and the file formats are Slicer's own (slicer-core), the rest is a "
     "stand-in. For everything else -- DICOM, segmentation, registration, extensions -- get 3D Slicer, free and open, "
     "from {page}."
 )
@@ -70,7 +70,9 @@ class Desktop:
 
         from Testing.host.application.app import DOWNLOAD_PAGE
 
-        notice = qt.QLabel(f'Not 3D Slicer, but a stand-in for it. Get Slicer: <a href="{DOWNLOAD_PAGE}">{DOWNLOAD_PAGE}</a>')
+        notice = qt.QLabel(
+            f'Not 3D Slicer, but a stand-in for it. Get Slicer: <a href="{DOWNLOAD_PAGE}">{DOWNLOAD_PAGE}</a>'
+        )
         notice.openExternalLinks = True
         self.window.statusBar().addPermanentWidget(notice)
 
@@ -131,7 +133,9 @@ class Desktop:
     def _ask_and_write(self, node: Any) -> None:
         import qt
 
-        ending = node.GetDefaultStorageNodeClassName() and node.CreateDefaultStorageNode().GetDefaultWriteFileExtension()
+        ending = (
+            node.GetDefaultStorageNodeClassName() and node.CreateDefaultStorageNode().GetDefaultWriteFileExtension()
+        )
         path = qt.QFileDialog.getSaveFileName(self.window, "Save", f"{node.GetName()}.{ending}")
         name = path[0] if isinstance(path, (tuple, list)) else path
         if name and not self.slicer.util.saveNode(node, name):

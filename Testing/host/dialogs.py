@@ -1,4 +1,7 @@
-"""Modal dialogs in tests: answered from a list, and an error where no answer was given. Nobody is there to close them."""
+"""Modal dialogs in tests: answered from a list, and an error where no answer was given.
+
+Nobody is there to close them.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def answered_dialogs() -> Iterator[Dialogs]:
     originals: list[tuple[type, str, Any]] = []
 
     def replace(cls: type, name: str, value: Any) -> None:
-        originals.append((cls, name, vars(cls)[name] if name in vars(cls) else None))
+        originals.append((cls, name, vars(cls).get(name)))
         setattr(cls, name, value)
 
     def execute(self: Any) -> Any:

@@ -1,6 +1,6 @@
 """Measure what a repaint costs: new points for a model until the whole window is painted.
 
-    python -m Testing.host.measure [--points 6000] [--rounds 60]
+python -m Testing.host.measure [--points 6000] [--rounds 60]
 """
 
 from __future__ import annotations

@@ -29,19 +29,22 @@ def file_ending(name: str) -> str:
 
 
 @cxx_class("Base/QTGUI/qSlicerIOManager.h")
-class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
-    """Readers and writers by file type. Left out: dialogs, options of readers, DICOM, file types that modules register."""
+class qSlicerIOManager(QObject):
+    """Readers and writers by file type.
 
-    newFileLoaded = Signal("QVariantMap")  # noqa: N815 -- Slicer's name
-    fileSaved = Signal("QVariantMap")  # noqa: N815 -- Slicer's name
+    Left out: dialogs, options of readers, DICOM, file types that modules register.
+    """
 
-    def fileType(self, name: str) -> str:  # noqa: N802 -- Slicer's name
+    newFileLoaded = Signal("QVariantMap")
+    fileSaved = Signal("QVariantMap")
+
+    def fileType(self, name: str) -> str:
         return FILE_TYPES.get(file_ending(name), "NoFile")
 
-    def registeredFileReaderCount(self, file_type: str) -> int:  # noqa: N802 -- Slicer's name
+    def registeredFileReaderCount(self, file_type: str) -> int:
         return int(file_type in FILE_TYPES.values())
 
-    def loadNodes(self, file_type: str, properties: Any, loaded: Any = None, messages: Any = None) -> bool:  # noqa: N802
+    def loadNodes(self, file_type: str, properties: Any, loaded: Any = None, messages: Any = None) -> bool:
         readers: dict[str, Callable[[str, dict[str, Any]], Any]] = {
             "VolumeFile": _load_volume,
             "SegmentationFile": _load_segmentation,
@@ -63,7 +66,7 @@ class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
             loaded.AddItem(node)
         return True
 
-    def loadScene(self, name: str, clear: bool = True, messages: Any = None) -> bool:  # noqa: N802 -- Slicer's name
+    def loadScene(self, name: str, clear: bool = True, messages: Any = None) -> bool:
         import slicer
 
         scene = slicer.mrmlScene
@@ -74,17 +77,17 @@ class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
             done = scene.Connect() if clear else scene.Import()
         return bool(done) or _complain(messages, f"Could not load scene {name}")
 
-    def fileWriterFileType(self, _node: Any, _format: str = "") -> str:  # noqa: N802 -- Slicer's name
+    def fileWriterFileType(self, _node: Any, _format: str = "") -> str:
         return "NodeFile"
 
-    def fileWriterExtensions(self, node: Any) -> tuple[str, ...]:  # noqa: N802 -- Slicer's name
+    def fileWriterExtensions(self, node: Any) -> tuple[str, ...]:
         types = node.CreateDefaultStorageNode().GetSupportedWriteFileTypes()
         return tuple(types.GetValue(i) for i in range(types.GetNumberOfValues()))
 
-    def extractKnownExtension(self, name: str, _node: Any) -> str:  # noqa: N802 -- Slicer's name
+    def extractKnownExtension(self, name: str, _node: Any) -> str:
         return file_ending(name)
 
-    def saveNodes(self, file_type: str, properties: Any, messages: Any = None) -> bool:  # noqa: N802 -- Slicer's name
+    def saveNodes(self, file_type: str, properties: Any, messages: Any = None) -> bool:
         import slicer
 
         name = str(properties["fileName"])
@@ -99,7 +102,7 @@ class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
             storage.SetUseCompression(int(properties["useCompression"]))
         return bool(storage.WriteData(node)) or _complain(messages, f"Could not write {name}")
 
-    def exportNodes(  # noqa: N802 -- Slicer's name
+    def exportNodes(
         self, node_ids: Any, names: Any, properties: Any, harden: bool = False, messages: Any = None
     ) -> bool:
         """Write copies: the nodes' own file names stay."""
@@ -118,7 +121,7 @@ class qSlicerIOManager(QObject):  # noqa: N801 -- Slicer's name
                 return False
         return True
 
-    def saveScene(self, name: str, _screenshot: Any, messages: Any = None) -> bool:  # noqa: N802 -- Slicer's name
+    def saveScene(self, name: str, _screenshot: Any, messages: Any = None) -> bool:
         import slicer
 
         scene = slicer.mrmlScene

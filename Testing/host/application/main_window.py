@@ -13,12 +13,12 @@ PANEL_WIDTH = 400
 
 
 @cxx_class("Base/QTGUI/qSlicerModuleSelectorToolBar.h")
-class qSlicerModuleSelectorToolBar(QWidget):  # noqa: N801 -- Slicer's name
+class qSlicerModuleSelectorToolBar(QWidget):
     """The choice of the module; here without a tool bar."""
 
-    moduleSelected = Signal(str)  # noqa: N815 -- Slicer's name
+    moduleSelected = Signal(str)
 
-    def selectModule(self, name: str) -> None:  # noqa: N802 -- Slicer's name
+    def selectModule(self, name: str) -> None:
         """Show a module's panel: the one before is left, this one entered."""
         import slicer
 
@@ -34,7 +34,7 @@ class qSlicerModuleSelectorToolBar(QWidget):  # noqa: N801 -- Slicer's name
             widget.enter()
         self.moduleSelected.emit(name)
 
-    selectedModule = Property(str, lambda self: getattr(private(self), "selected", ""))  # noqa: N815 -- Slicer's name
+    selectedModule = Property(str, lambda self: getattr(private(self), "selected", ""))
 
 
 class ModulePanel(QScrollArea):
@@ -70,5 +70,5 @@ class MainWindow(QMainWindow):
         self.resize(1280, 860)
         self.resizeDocks([dock], [PANEL_WIDTH], Qt.Horizontal)
 
-    def moduleSelector(self) -> Any:  # noqa: N802 -- Slicer's name
+    def moduleSelector(self) -> Any:
         return private(self).selector

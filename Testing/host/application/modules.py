@@ -40,7 +40,6 @@ CORE_MODULES = {
 }
 
 
-
 class _Module(QObject):
     """What qSlicerAbstractCoreModule offers."""
 
@@ -51,7 +50,7 @@ class _Module(QObject):
     def logic(self) -> Any:
         return private(self).module_logic
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         import slicer
 
         return slicer.mrmlScene
@@ -61,49 +60,49 @@ class _Module(QObject):
 
 
 @cxx_class("Base/QTGUI/qSlicerLoadableModule.h", constructor_arguments=3)
-class qSlicerLoadableModule(_Module):  # noqa: N801 -- Slicer's name
+class qSlicerLoadableModule(_Module):
     """A core module: its logic; it has no panel here."""
 
-    def widgetRepresentation(self) -> None:  # noqa: N802 -- Slicer's name
+    def widgetRepresentation(self) -> None:
         """The host has no panels for Slicer's own modules."""
 
     title = Property(str, lambda self: private(self).module_name)
 
 
 @cxx_class("Base/QTGUI/qSlicerScriptedLoadableModule.h", constructor_arguments=3)
-class qSlicerScriptedLoadableModule(_Module):  # noqa: N801 -- Slicer's name
+class qSlicerScriptedLoadableModule(_Module):
     """A scripted module, as its Python class sees it in `self.parent`."""
 
     title = stored(str, "title", "")
     categories = stored("QStringList", "categories", [])
     dependencies = stored("QStringList", "dependencies", [])
     contributors = stored("QStringList", "contributors", [])
-    helpText = stored(str, "helpText", "")  # noqa: N815 -- Slicer's name
-    acknowledgementText = stored(str, "acknowledgementText", "")  # noqa: N815 -- Slicer's name
-    associatedNodeTypes = stored("QStringList", "associatedNodeTypes", [])  # noqa: N815 -- Slicer's name
+    helpText = stored(str, "helpText", "")
+    acknowledgementText = stored(str, "acknowledgementText", "")
+    associatedNodeTypes = stored("QStringList", "associatedNodeTypes", [])
     hidden = stored(bool, "hidden", False)
     index = stored(int, "index", -1)
-    widgetRepresentationCreationEnabled = stored(bool, "widgetRepresentationCreationEnabled", True)  # noqa: N815
+    widgetRepresentationCreationEnabled = stored(bool, "widgetRepresentationCreationEnabled", True)
     icon = stored(QIcon, "icon", QIcon())
 
-    def widgetRepresentation(self) -> Any:  # noqa: N802 -- Slicer's name
+    def widgetRepresentation(self) -> Any:
         """The module's panel, made at the first call."""
         if private(self).widget is None:
             private(self).widget = self.createNewWidgetRepresentation()
         return private(self).widget
 
-    def createNewWidgetRepresentation(self) -> Any:  # noqa: N802 -- Slicer's name
+    def createNewWidgetRepresentation(self) -> Any:
         widget = qSlicerScriptedLoadableModuleWidget()
         widget._start(private(self).module_name, private(self).module_path)
         return widget
 
 
 @cxx_class("Base/QTGUI/qSlicerScriptedLoadableModuleWidget.h")
-class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):  # noqa: N801 -- Slicer's name
+class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
     """The panel of a scripted module: the `parent` of its ...Widget class.
 
-    As in Slicer, an exception in `setup`, `enter` or `exit` is printed and the application goes on; the pytest plugin fails
-    the test.
+    As in Slicer, an exception in `setup`, `enter` or `exit` is printed and the application goes on; the pytest
+    plugin fails the test.
     """
 
     def _start(self, module_name: str, path: str) -> None:
@@ -152,8 +151,8 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):  # noqa: N801 -- Slice
         except Exception as error:
             record_slot_error(f"{private(self).module_name}Widget.{name}", error)
 
-    isEntered = Property(bool, lambda self: private(self).entered)  # noqa: N815 -- Slicer's name
-    moduleName = Property(str, lambda self: private(self).module_name)  # noqa: N815 -- Slicer's name
+    isEntered = Property(bool, lambda self: private(self).entered)
+    moduleName = Property(str, lambda self: private(self).module_name)
 
 
 def _register(name: str, module: Any) -> None:

@@ -42,9 +42,9 @@ def start_application(
     """Start the host in this process, or give the one that runs.
 
     Args:
-        slicer_source: a checkout of Slicer's source, whose own Python files (ScriptedLoadableModule, parameterNodeWrapper,
-            i18n, packaging, cli, SampleData) then take the place of our stand-ins; also taken from the environment variable
-            SLICER_SOURCE.
+        slicer_source: a checkout of Slicer's source, whose own Python files (ScriptedLoadableModule,
+            parameterNodeWrapper, i18n, packaging, cli, SampleData) then take the place of our stand-ins; also taken
+            from the environment variable SLICER_SOURCE.
         testing: what `slicer.app.testingEnabled()` answers: dialogs are then answered and not shown.
         settings_folder: where QSettings are kept; a temporary folder if not given.
 
@@ -150,7 +150,7 @@ def _make_scene(application: Application) -> None:
     layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     slicer.app.mrmlSceneChanged.emit(scene)
     application.window = MainWindow(layout.viewport())
-    slicer.util.mainWindow = lambda verbose=True: application.window
+    slicer.util.mainWindow = lambda verbose=True: application.window  # noqa: ARG005 -- Slicer's signature
 
 
 def _give_cache(slicer: Any, scene: Any) -> Any:

@@ -11,49 +11,49 @@ from Testing.host.stored import stored
 
 
 @cxx_class("Libs/Widgets/ctkPushButton.h")
-class ctkPushButton(QPushButton):  # noqa: N801 -- CTK's name
+class ctkPushButton(QPushButton):
     """A push button. Left out: alignments and elision are kept and not drawn."""
 
-    buttonTextAlignment = stored(int, "buttonTextAlignment", int(Qt.AlignCenter))  # noqa: N815 -- CTK's name
-    iconAlignment = stored(int, "iconAlignment", int(Qt.AlignLeft))  # noqa: N815 -- CTK's name
-    elideMode = stored(int, "elideMode", int(Qt.ElideNone))  # noqa: N815 -- CTK's name
+    buttonTextAlignment = stored(int, "buttonTextAlignment", int(Qt.AlignCenter))
+    iconAlignment = stored(int, "iconAlignment", int(Qt.AlignLeft))
+    elideMode = stored(int, "elideMode", int(Qt.ElideNone))
 
 
 @cxx_class("Libs/Widgets/ctkCheckablePushButton.h")
 class ctkCheckablePushButton(ctkPushButton):
     """A push button with a check box. Left out: the check box is not drawn; the properties are kept."""
 
-    checkBoxToggled = Signal(bool)  # noqa: N815 -- CTK's name
+    checkBoxToggled = Signal(bool)
 
     def _on_check_state(self) -> None:
         self.checkBoxToggled.emit(self.checkState == Qt.Checked)
 
-    indicatorAlignment = stored(int, "indicatorAlignment", int(Qt.AlignLeft))  # noqa: N815 -- CTK's name
-    checkState = stored(int, "checkState", 0, _on_check_state)  # noqa: N815 -- CTK's name
-    checkBoxControlsButton = stored(bool, "checkBoxControlsButton", True)  # noqa: N815 -- CTK's name
-    checkBoxControlsButtonToggleState = stored(bool, "checkBoxControlsButtonToggleState", True)  # noqa: N815
-    checkBoxUserCheckable = stored(bool, "checkBoxUserCheckable", True)  # noqa: N815 -- CTK's name
+    indicatorAlignment = stored(int, "indicatorAlignment", int(Qt.AlignLeft))
+    checkState = stored(int, "checkState", 0, _on_check_state)
+    checkBoxControlsButton = stored(bool, "checkBoxControlsButton", True)
+    checkBoxControlsButtonToggleState = stored(bool, "checkBoxControlsButtonToggleState", True)
+    checkBoxUserCheckable = stored(bool, "checkBoxUserCheckable", True)
 
 
 @cxx_class("Libs/Widgets/ctkMenuButton.h")
-class ctkMenuButton(QPushButton):  # noqa: N801 -- CTK's name
+class ctkMenuButton(QPushButton):
     """A push button with a menu beside it; the menu opens on any click."""
 
 
 @cxx_class("Libs/Widgets/ctkCheckBox.h")
-class ctkCheckBox(QCheckBox):  # noqa: N801 -- CTK's name
+class ctkCheckBox(QCheckBox):
     """A check box. Left out: icons for the indicator are kept and not drawn."""
 
-    indicatorIcon = stored(QIcon, "indicatorIcon", QIcon())  # noqa: N815 -- CTK's name
-    indicatorIconSize = stored(QSize, "indicatorIconSize", QSize())  # noqa: N815 -- CTK's name
+    indicatorIcon = stored(QIcon, "indicatorIcon", QIcon())
+    indicatorIconSize = stored(QSize, "indicatorIconSize", QSize())
 
 
 @cxx_class("Libs/Widgets/ctkColorPickerButton.h")
-class ctkColorPickerButton(QPushButton):  # noqa: N801 -- CTK's name
+class ctkColorPickerButton(QPushButton):
     """A button that shows and asks for a colour; with Qt's own dialog."""
 
-    colorChanged = Signal(QColor)  # noqa: N815 -- CTK's name
-    colorNameChanged = Signal(str)  # noqa: N815 -- CTK's name
+    colorChanged = Signal(QColor)
+    colorNameChanged = Signal(str)
     UseCTKColorDialog, ShowAlphaChannel, NoButtons, DontUseNativeDialog = 8, 1, 2, 4
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -68,21 +68,21 @@ class ctkColorPickerButton(QPushButton):  # noqa: N801 -- CTK's name
         self.icon = QIcon(pixmap)
         self.text = self.colorName or self.color.name() if self.displayColorName else ""
 
-    def setColor(self, color: QColor) -> None:  # noqa: N802 -- CTK's name
+    def setColor(self, color: QColor) -> None:
         if color != private(self).color:
             private(self).color = QColor(color)
             self._show()
             self.colorChanged.emit(QColor(color))
 
-    def changeColor(self) -> None:  # noqa: N802 -- CTK's name
+    def changeColor(self) -> None:
         chosen = QColorDialog.getColor(self.color, self)
         if chosen.isValid():
             self.setColor(chosen)
 
-    def setDisplayColorName(self, display: bool) -> None:  # noqa: N802 -- CTK's name
+    def setDisplayColorName(self, display: bool) -> None:
         self.displayColorName = display
 
     color = Property(QColor, lambda self: QColor(private(self).color), lambda self, c: self.setColor(c))
-    colorName = stored(str, "colorName", "")  # noqa: N815 -- CTK's name
-    displayColorName = stored(bool, "displayColorName", True, _show)  # noqa: N815 -- CTK's name
-    dialogOptions = stored(int, "dialogOptions", 0)  # noqa: N815 -- CTK's name
+    colorName = stored(str, "colorName", "")
+    displayColorName = stored(bool, "displayColorName", True, _show)
+    dialogOptions = stored(int, "dialogOptions", 0)

@@ -41,10 +41,13 @@ def _fold(widget: QWidget, folded: bool) -> None:
 
 
 @cxx_class("Libs/Widgets/ctkCollapsibleButton.h")
-class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
-    """A section with a button for a heading. Left out: the frame round the contents, alignments are kept and not drawn."""
+class ctkCollapsibleButton(QAbstractButton):
+    """A section with a button for a heading.
 
-    contentsCollapsed = Signal(bool)  # noqa: N815 -- CTK's name
+    Left out: the frame round the contents, alignments are kept and not drawn.
+    """
+
+    contentsCollapsed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,14 +76,14 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
         self.contentsCollapsed.emit(collapsed)
 
     collapsed = Property(bool, lambda self: private(self).collapsed, _set_collapsed)
-    collapsedHeight = stored(int, "collapsedHeight", 0)  # noqa: N815 -- CTK's name
+    collapsedHeight = stored(int, "collapsedHeight", 0)
     flat = stored(bool, "flat", False, QWidget.update)
-    contentsFrameShape = stored(int, "contentsFrameShape", 0)  # noqa: N815 -- CTK's name
-    contentsFrameShadow = stored(int, "contentsFrameShadow", 0)  # noqa: N815 -- CTK's name
-    contentsLineWidth = stored(int, "contentsLineWidth", 1)  # noqa: N815 -- CTK's name
-    contentsMidLineWidth = stored(int, "contentsMidLineWidth", 0)  # noqa: N815 -- CTK's name
-    buttonTextAlignment = stored(int, "buttonTextAlignment", int(Qt.AlignLeft | Qt.AlignVCenter))  # noqa: N815
-    indicatorAlignment = stored(int, "indicatorAlignment", int(Qt.AlignLeft | Qt.AlignVCenter))  # noqa: N815
+    contentsFrameShape = stored(int, "contentsFrameShape", 0)
+    contentsFrameShadow = stored(int, "contentsFrameShadow", 0)
+    contentsLineWidth = stored(int, "contentsLineWidth", 1)
+    contentsMidLineWidth = stored(int, "contentsMidLineWidth", 0)
+    buttonTextAlignment = stored(int, "buttonTextAlignment", int(Qt.AlignLeft | Qt.AlignVCenter))
+    indicatorAlignment = stored(int, "indicatorAlignment", int(Qt.AlignLeft | Qt.AlignVCenter))
 
     def event(self, event: Any) -> bool:
         """Children added while the section is folded stay hidden."""
@@ -90,7 +93,7 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
             self.setContentsMargins(0, self._header_height(), 0, 0)
         return bool(super().event(event))
 
-    def sizeHint(self) -> QSize:  # noqa: N802 -- Qt's name
+    def sizeHint(self) -> QSize:
         header = QSize(self.fontMetrics().horizontalAdvance(self.text) + 40, self._header_height())
         layout = self.layout()
         if private(self).collapsed or layout is None:
@@ -105,16 +108,16 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
             contents.width() + margins.left() + margins.right(), contents.height() + margins.top() + margins.bottom()
         )
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 -- Qt's name
+    def minimumSizeHint(self) -> QSize:
         layout = self.layout()
         if private(self).collapsed or layout is None:
             return QSize(60, self._header_height())
         return self._with_margins(layout.minimumSize())
 
-    def hitButton(self, position: Any) -> bool:  # noqa: N802 -- Qt's name
+    def hitButton(self, position: Any) -> bool:
         return bool(position.y() < self._header_height())
 
-    def paintEvent(self, _event: Any) -> None:  # noqa: N802 -- Qt's name
+    def paintEvent(self, _event: Any) -> None:
         painter = QStylePainter(self)
         option = QStyleOptionButton()
         option.initFrom(self)
@@ -130,7 +133,7 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801 -- CTK's name
 
 
 @cxx_class("Libs/Widgets/ctkCollapsibleGroupBox.h")
-class ctkCollapsibleGroupBox(QGroupBox):  # noqa: N801 -- CTK's name
+class ctkCollapsibleGroupBox(QGroupBox):
     """A group box that its check box folds. Left out: the arrow in place of the check box."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -147,4 +150,4 @@ class ctkCollapsibleGroupBox(QGroupBox):  # noqa: N801 -- CTK's name
         self.checked = not collapsed
 
     collapsed = Property(bool, lambda self: not self.checked, _set_collapsed)
-    collapsedHeight = stored(int, "collapsedHeight", 0)  # noqa: N815 -- CTK's name
+    collapsedHeight = stored(int, "collapsedHeight", 0)

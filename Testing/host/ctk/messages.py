@@ -12,7 +12,7 @@ from Testing.host.stored import stored
 
 
 @cxx_class("Libs/Widgets/ctkMessageBox.h")
-class ctkMessageBox(QMessageBox):  # noqa: N801 -- CTK's name
+class ctkMessageBox(QMessageBox):
     """A message box with "Don't show again". Left out: which buttons' answers count for it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -24,7 +24,7 @@ class ctkMessageBox(QMessageBox):  # noqa: N801 -- CTK's name
         private(self, check_box=box)
         self.setCheckBox(box)
 
-    def setDontShowAgain(self, again: bool) -> None:  # noqa: N802 -- CTK's name
+    def setDontShowAgain(self, again: bool) -> None:
         if self.dontShowAgainSettingsKey:
             QSettings().setValue(self.dontShowAgainSettingsKey, again)
         if private(self).check_box is not None:
@@ -35,29 +35,27 @@ class ctkMessageBox(QMessageBox):  # noqa: N801 -- CTK's name
         saved = QSettings().value(self.dontShowAgainSettingsKey) if self.dontShowAgainSettingsKey else False
         return bool(box.checked) if box is not None else str(saved).lower() in ("true", "1")
 
-    dontShowAgain = Property(bool, _dont_show_again, lambda self, v: self.setDontShowAgain(v))  # noqa: N815
-    dontShowAgainVisible = Property(  # noqa: N815 -- CTK's name
-        bool, lambda self: private(self).check_box is not None, _set_visible
-    )
-    dontShowAgainSettingsKey = stored(str, "dontShowAgainSettingsKey", "")  # noqa: N815 -- CTK's name
+    dontShowAgain = Property(bool, _dont_show_again, lambda self, v: self.setDontShowAgain(v))
+    dontShowAgainVisible = Property(bool, lambda self: private(self).check_box is not None, _set_visible)
+    dontShowAgainSettingsKey = stored(str, "dontShowAgainSettingsKey", "")
 
 
 @cxx_class("Libs/Widgets/ctkFittedTextBrowser.h")
-class ctkFittedTextBrowser(QTextBrowser):  # noqa: N801 -- CTK's name
+class ctkFittedTextBrowser(QTextBrowser):
     """A text browser as high as its text. Left out: collapsible text."""
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
         self.document().setTextWidth(self.viewport().width)
         self.setFixedHeight(int(self.document().size.height()) + 2 * self.frameWidth)
 
-    disableMouseScroll = stored(bool, "disableMouseScroll", True)  # noqa: N815 -- CTK's name
+    disableMouseScroll = stored(bool, "disableMouseScroll", True)
 
 
-class ctkWidgetsUtils:  # noqa: N801 -- CTK's name
+class ctkWidgetsUtils:
     """Functions on widgets."""
 
     @staticmethod
-    def grabWidget(widget: QWidget, rectangle: QRect | None = None) -> Any:  # noqa: N802 -- CTK's name
+    def grabWidget(widget: QWidget, rectangle: QRect | None = None) -> Any:
         """A widget's picture, a QImage."""
         return (widget.grab(rectangle) if rectangle is not None else widget.grab()).toImage()

@@ -12,10 +12,10 @@ HISTORY_LENGTH = 5
 
 
 @cxx_class("Libs/Widgets/ctkPathLineEdit.h")
-class ctkPathLineEdit(QWidget):  # noqa: N801 -- CTK's name
+class ctkPathLineEdit(QWidget):
     """A path to type, choose or take from a history. Left out: completion, validity shown in red."""
 
-    currentPathChanged = Signal(str)  # noqa: N815 -- CTK's name
+    currentPathChanged = Signal(str)
     Dirs, Files, Drives, NoSymLinks, AllEntries = 1, 2, 4, 8, 7
     Readable, Writable, Executable, Hidden = 16, 32, 64, 256
 
@@ -34,7 +34,7 @@ class ctkPathLineEdit(QWidget):  # noqa: N801 -- CTK's name
         box.editTextChanged.connect(lambda text: self.currentPathChanged.emit(text))
         button.clicked.connect(lambda: self.browse())
 
-    def setCurrentPath(self, path: str) -> None:  # noqa: N802 -- CTK's name
+    def setCurrentPath(self, path: str) -> None:
         private(self).box.setEditText(path)
 
     def browse(self) -> None:
@@ -47,13 +47,13 @@ class ctkPathLineEdit(QWidget):  # noqa: N801 -- CTK's name
         if path:
             self.setCurrentPath(path)
 
-    def comboBox(self) -> QComboBox:  # noqa: N802 -- CTK's name
+    def comboBox(self) -> QComboBox:
         return private(self).box
 
     def _setting(self) -> str:
         return f"ctkPathLineEdit/{self.settingKey}"
 
-    def addCurrentPathToHistory(self) -> None:  # noqa: N802 -- CTK's name
+    def addCurrentPathToHistory(self) -> None:
         box = private(self).box
         if not self.currentPath or (box.count and box.itemText(0) == self.currentPath):
             return
@@ -62,7 +62,7 @@ class ctkPathLineEdit(QWidget):  # noqa: N801 -- CTK's name
         if self.settingKey:
             QSettings().setValue(self._setting(), paths[:HISTORY_LENGTH])
 
-    def retrieveHistory(self) -> None:  # noqa: N802 -- CTK's name
+    def retrieveHistory(self) -> None:
         stored_paths = QSettings().value(self._setting()) or []
         self._show_history([stored_paths] if isinstance(stored_paths, str) else list(stored_paths))
 
@@ -74,26 +74,26 @@ class ctkPathLineEdit(QWidget):  # noqa: N801 -- CTK's name
         box.setEditText(current)
         box.blockSignals(blocked)
 
-    currentPath = Property(str, lambda self: private(self).box.currentText, lambda self, p: self.setCurrentPath(p))  # noqa: N815
+    currentPath = Property(str, lambda self: private(self).box.currentText, lambda self, p: self.setCurrentPath(p))
     filters = stored(int, "filters", 0)
     options = stored(int, "options", 0)
     label = stored(str, "label", "")
-    settingKey = stored(str, "settingKey", "", lambda self: self.retrieveHistory())  # noqa: N815 -- CTK's name
-    nameFilters = stored("QStringList", "nameFilters", [])  # noqa: N815 -- CTK's name
-    showBrowseButton = Property(  # noqa: N815 -- CTK's name
+    settingKey = stored(str, "settingKey", "", lambda self: self.retrieveHistory())
+    nameFilters = stored("QStringList", "nameFilters", [])
+    showBrowseButton = Property(
         bool, lambda self: not private(self).button.isHidden(), lambda self, v: private(self).button.setVisible(v)
     )
-    showHistoryButton = stored(bool, "showHistoryButton", True)  # noqa: N815 -- CTK's name
-    minimumContentsLength = forwarded(int, "box", "minimumContentsLength")  # noqa: N815 -- CTK's name
-    sizeAdjustPolicy = forwarded(int, "box", "sizeAdjustPolicy")  # noqa: N815 -- CTK's name
+    showHistoryButton = stored(bool, "showHistoryButton", True)
+    minimumContentsLength = forwarded(int, "box", "minimumContentsLength")
+    sizeAdjustPolicy = forwarded(int, "box", "sizeAdjustPolicy")
 
 
 @cxx_class("Libs/Widgets/ctkDirectoryButton.h")
-class ctkDirectoryButton(QWidget):  # noqa: N801 -- CTK's name
+class ctkDirectoryButton(QWidget):
     """A button with a folder's name that asks for another. Left out: the icon, options of the dialog."""
 
-    directoryChanged = Signal(str)  # noqa: N815 -- CTK's name
-    directorySelected = Signal(str)  # noqa: N815 -- CTK's name
+    directoryChanged = Signal(str)
+    directorySelected = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -84,36 +84,36 @@ def _set_decimals(widget: QWidget) -> None:
 
 
 @cxx_class("Libs/Widgets/ctkRangeWidget.h")
-class ctkRangeWidget(_RangeWidget):  # noqa: N801 -- CTK's name
+class ctkRangeWidget(_RangeWidget):
     """A range within bounds, as two spin boxes."""
 
-    valuesChanged = Signal(float, float)  # noqa: N815 -- CTK's name
-    minimumValueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    maximumValueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    rangeChanged = Signal(float, float)  # noqa: N815 -- CTK's name
+    valuesChanged = Signal(float, float)
+    minimumValueChanged = Signal(float)
+    maximumValueChanged = Signal(float)
+    rangeChanged = Signal(float, float)
 
     minimum, maximum = _PROPERTIES["minimum"], _PROPERTIES["maximum"]
-    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]  # noqa: N815
-    singleStep = stored(float, "singleStep", 1.0)  # noqa: N815 -- CTK's name
+    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]
+    singleStep = stored(float, "singleStep", 1.0)
     decimals = stored(int, "decimals", 2, _set_decimals)
     tracking = stored(bool, "tracking", True)
-    symmetricMoves = stored(bool, "symmetricMoves", False)  # noqa: N815 -- CTK's name
+    symmetricMoves = stored(bool, "symmetricMoves", False)
     prefix = stored(str, "prefix", "")
     suffix = stored(str, "suffix", "")
 
-    def setRange(self, minimum: float, maximum: float) -> None:  # noqa: N802 -- CTK's name
+    def setRange(self, minimum: float, maximum: float) -> None:
         self._set_range(minimum, maximum)
 
-    def setValues(self, minimum: float, maximum: float) -> None:  # noqa: N802 -- CTK's name
+    def setValues(self, minimum: float, maximum: float) -> None:
         self._set_values(minimum, maximum)
 
-    def setMinimumValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setMinimumValue(self, value: float) -> None:
         self.minimumValue = value
 
-    def setMaximumValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setMaximumValue(self, value: float) -> None:
         self.maximumValue = value
 
-    def setDecimals(self, decimals: int) -> None:  # noqa: N802 -- CTK's name
+    def setDecimals(self, decimals: int) -> None:
         self.decimals = decimals
 
     def reset(self) -> None:
@@ -122,29 +122,29 @@ class ctkRangeWidget(_RangeWidget):  # noqa: N801 -- CTK's name
 
 
 @cxx_class("Libs/Widgets/ctkDoubleRangeSlider.h")
-class ctkDoubleRangeSlider(_RangeWidget):  # noqa: N801 -- CTK's name
+class ctkDoubleRangeSlider(_RangeWidget):
     """A range within bounds; shown as two spin boxes, not as a slider."""
 
-    valuesChanged = Signal(float, float)  # noqa: N815 -- CTK's name
-    minimumValueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    maximumValueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    rangeChanged = Signal(float, float)  # noqa: N815 -- CTK's name
+    valuesChanged = Signal(float, float)
+    minimumValueChanged = Signal(float)
+    maximumValueChanged = Signal(float)
+    rangeChanged = Signal(float, float)
 
     minimum, maximum = _PROPERTIES["minimum"], _PROPERTIES["maximum"]
-    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]  # noqa: N815
-    singleStep = stored(float, "singleStep", 1.0)  # noqa: N815 -- CTK's name
+    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]
+    singleStep = stored(float, "singleStep", 1.0)
     tracking = stored(bool, "tracking", True)
-    symmetricMoves = stored(bool, "symmetricMoves", False)  # noqa: N815 -- CTK's name
+    symmetricMoves = stored(bool, "symmetricMoves", False)
     orientation = stored(int, "orientation", int(Qt.Horizontal))
 
-    def setRange(self, minimum: float, maximum: float) -> None:  # noqa: N802 -- CTK's name
+    def setRange(self, minimum: float, maximum: float) -> None:
         self._set_range(minimum, maximum)
 
-    def setValues(self, minimum: float, maximum: float) -> None:  # noqa: N802 -- CTK's name
+    def setValues(self, minimum: float, maximum: float) -> None:
         self._set_values(minimum, maximum)
 
-    def setMinimumValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setMinimumValue(self, value: float) -> None:
         self.minimumValue = value
 
-    def setMaximumValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setMaximumValue(self, value: float) -> None:
         self.maximumValue = value

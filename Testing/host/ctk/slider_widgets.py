@@ -35,14 +35,14 @@ class StepScale:
 
 
 @cxx_class("Libs/Widgets/ctkDoubleSlider.h")
-class ctkDoubleSlider(QWidget):  # noqa: N801 -- CTK's name
+class ctkDoubleSlider(QWidget):
     """A slider over floating point numbers. Left out: tick marks' text, tool tip at the handle."""
 
-    valueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    sliderMoved = Signal(float)  # noqa: N815 -- CTK's name
-    sliderPressed = Signal()  # noqa: N815 -- CTK's name
-    sliderReleased = Signal()  # noqa: N815 -- CTK's name
-    rangeChanged = Signal(float, float)  # noqa: N815 -- CTK's name
+    valueChanged = Signal(float)
+    sliderMoved = Signal(float)
+    sliderPressed = Signal()
+    sliderReleased = Signal()
+    rangeChanged = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,10 +67,10 @@ class ctkDoubleSlider(QWidget):  # noqa: N801 -- CTK's name
             state.value = value
             self.valueChanged.emit(value)
 
-    def setValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setValue(self, value: float) -> None:
         self._set_value(value)
 
-    def setOrientation(self, orientation: Qt.Orientation) -> None:  # noqa: N802 -- CTK's name
+    def setOrientation(self, orientation: Qt.Orientation) -> None:
         private(self).slider.setOrientation(Qt.Orientation(orientation))
 
     def _set_range(self, minimum: float, maximum: float) -> None:
@@ -84,7 +84,7 @@ class ctkDoubleSlider(QWidget):  # noqa: N801 -- CTK's name
         private(self).scale.show(self.value)
 
     value = Property(float, lambda self: private(self).value, _set_value)
-    sliderPosition = Property(float, lambda self: private(self).value, _set_value)  # noqa: N815 -- CTK's name
+    sliderPosition = Property(float, lambda self: private(self).value, _set_value)
     minimum = Property(
         float,
         lambda self: private(self).scale.minimum,
@@ -95,27 +95,27 @@ class ctkDoubleSlider(QWidget):  # noqa: N801 -- CTK's name
         lambda self: private(self).scale.maximum,
         lambda self, v: self._set_range(min(v, private(self).scale.minimum), v),
     )
-    singleStep = Property(float, lambda self: private(self).scale.step, _set_step)  # noqa: N815 -- CTK's name
-    pageStep = stored(float, "pageStep", 10.0)  # noqa: N815 -- CTK's name
-    tickInterval = stored(float, "tickInterval", 0.0)  # noqa: N815 -- CTK's name
-    tickPosition = forwarded(int, "slider", "tickPosition")  # noqa: N815 -- CTK's name
+    singleStep = Property(float, lambda self: private(self).scale.step, _set_step)
+    pageStep = stored(float, "pageStep", 10.0)
+    tickInterval = stored(float, "tickInterval", 0.0)
+    tickPosition = forwarded(int, "slider", "tickPosition")
     tracking = forwarded(bool, "slider", "tracking")
     orientation = forwarded(int, "slider", "orientation")
-    invertedAppearance = forwarded(bool, "slider", "invertedAppearance")  # noqa: N815 -- CTK's name
-    invertedControls = forwarded(bool, "slider", "invertedControls")  # noqa: N815 -- CTK's name
-    handleToolTip = stored(str, "handleToolTip", "")  # noqa: N815 -- CTK's name
+    invertedAppearance = forwarded(bool, "slider", "invertedAppearance")
+    invertedControls = forwarded(bool, "slider", "invertedControls")
+    handleToolTip = stored(str, "handleToolTip", "")
 
 
 @cxx_class("Libs/Widgets/ctkSliderWidget.h")
-class ctkSliderWidget(QWidget):  # noqa: N801 -- CTK's name
+class ctkSliderWidget(QWidget):
     """A slider with a spin box.
 
     Left out: synchronised siblings, the pop-up slider, value proxies; the spin box is Qt's own.
     """
 
-    valueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    valueIsChanging = Signal(float)  # noqa: N815 -- CTK's name
-    decimalsChanged = Signal(int)  # noqa: N815 -- CTK's name
+    valueChanged = Signal(float)
+    valueIsChanging = Signal(float)
+    decimalsChanged = Signal(int)
 
     NoSynchronize, SynchronizeWidth, SynchronizeDecimals = 0, 1, 2
 
@@ -160,7 +160,7 @@ class ctkSliderWidget(QWidget):  # noqa: N801 -- CTK's name
     def _on_box(self, value: float) -> None:
         self.setValue(value)
 
-    def setValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setValue(self, value: float) -> None:
         state = private(self)
         value = round(min(max(float(value), state.scale.minimum), state.scale.maximum), state.box.decimals)
         changed, state.value = value != state.value, value
@@ -172,12 +172,12 @@ class ctkSliderWidget(QWidget):  # noqa: N801 -- CTK's name
         """Go to 0, or to the minimum, as ctkSliderWidget does."""
         self.setValue(0.0)
 
-    def setDecimals(self, decimals: int) -> None:  # noqa: N802 -- CTK's name
+    def setDecimals(self, decimals: int) -> None:
         if decimals != self.decimals:
             private(self).box.setDecimals(int(decimals))
             self.decimalsChanged.emit(int(decimals))
 
-    def setSpinBoxVisible(self, visible: bool) -> None:  # noqa: N802 -- CTK's name
+    def setSpinBoxVisible(self, visible: bool) -> None:
         private(self).box.setVisible(visible)
 
     def _set_minimum(self, minimum: float) -> None:
@@ -197,21 +197,19 @@ class ctkSliderWidget(QWidget):  # noqa: N801 -- CTK's name
     value = Property(float, lambda self: private(self).value, lambda self, v: self.setValue(v), user=True)
     minimum = Property(float, lambda self: private(self).scale.minimum, _set_minimum)
     maximum = Property(float, lambda self: private(self).scale.maximum, _set_maximum)
-    singleStep = Property(float, lambda self: private(self).scale.step, _set_step)  # noqa: N815 -- CTK's name
-    pageStep = stored(float, "pageStep", 10.0)  # noqa: N815 -- CTK's name
+    singleStep = Property(float, lambda self: private(self).scale.step, _set_step)
+    pageStep = stored(float, "pageStep", 10.0)
     decimals = Property(int, lambda self: private(self).box.decimals, lambda self, n: self.setDecimals(n))
     prefix = forwarded(str, "box", "prefix")
     suffix = forwarded(str, "box", "suffix")
-    tickInterval = stored(float, "tickInterval", 0.0)  # noqa: N815 -- CTK's name
-    tickPosition = forwarded(int, "slider", "tickPosition")  # noqa: N815 -- CTK's name
-    spinBoxAlignment = stored(int, "spinBoxAlignment", int(Qt.AlignRight))  # noqa: N815 -- CTK's name
+    tickInterval = stored(float, "tickInterval", 0.0)
+    tickPosition = forwarded(int, "slider", "tickPosition")
+    spinBoxAlignment = stored(int, "spinBoxAlignment", int(Qt.AlignRight))
     tracking = stored(bool, "tracking", True)
-    spinBoxVisible = Property(  # noqa: N815 -- CTK's name
+    spinBoxVisible = Property(
         bool, lambda self: not private(self).box.isHidden(), lambda self, v: self.setSpinBoxVisible(v)
     )
-    popupSlider = stored(bool, "popupSlider", False)  # noqa: N815 -- CTK's name
-    synchronizeSiblings = stored(int, "synchronizeSiblings", NoSynchronize)  # noqa: N815 -- CTK's name
-    invertedAppearance = forwarded(bool, "slider", "invertedAppearance")  # noqa: N815 -- CTK's name
-    invertedControls = forwarded(bool, "slider", "invertedControls")  # noqa: N815 -- CTK's name
-
-
+    popupSlider = stored(bool, "popupSlider", False)
+    synchronizeSiblings = stored(int, "synchronizeSiblings", NoSynchronize)
+    invertedAppearance = forwarded(bool, "slider", "invertedAppearance")
+    invertedControls = forwarded(bool, "slider", "invertedControls")

@@ -17,12 +17,12 @@ def finite(value: float) -> float:
 
 
 @cxx_class("Libs/Widgets/ctkDoubleSpinBox.h")
-class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
+class ctkDoubleSpinBox(QWidget):
     """A spin box for floating point numbers. Left out: decimals by keyboard or by value, value proxies."""
 
-    valueChanged = Signal(float)  # noqa: N815 -- CTK's name
-    decimalsChanged = Signal(int)  # noqa: N815 -- CTK's name
-    editingFinished = Signal()  # noqa: N815 -- CTK's name
+    valueChanged = Signal(float)
+    decimalsChanged = Signal(int)
+    editingFinished = Signal()
 
     SetAlways, SetIfDifferent = 0, 1
     SizeHintByMinMax, SizeHintByValue = 0, 1
@@ -51,25 +51,25 @@ class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
         private(self).bounds = (float(minimum), float(maximum))
         private(self).box.setRange(finite(minimum), finite(maximum))
 
-    def setValue(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setValue(self, value: float) -> None:
         private(self).box.setValue(finite(value))
 
-    def setValueIfDifferent(self, value: float) -> None:  # noqa: N802 -- CTK's name
+    def setValueIfDifferent(self, value: float) -> None:
         if value != self.value:
             self.setValue(value)
 
-    def setDecimals(self, decimals: int) -> None:  # noqa: N802 -- CTK's name
+    def setDecimals(self, decimals: int) -> None:
         if decimals != self.decimals:
             private(self).box.setDecimals(int(decimals))
             self.decimalsChanged.emit(int(decimals))
 
-    def setReadOnly(self, read_only: bool) -> None:  # noqa: N802 -- CTK's name
+    def setReadOnly(self, read_only: bool) -> None:
         private(self).box.setReadOnly(read_only)
 
-    def stepUp(self) -> None:  # noqa: N802 -- CTK's name
+    def stepUp(self) -> None:
         private(self).box.stepUp()
 
-    def stepDown(self) -> None:  # noqa: N802 -- CTK's name
+    def stepDown(self) -> None:
         private(self).box.stepDown()
 
     value = Property(float, lambda self: private(self).box.value, lambda self, v: self.setValue(v))
@@ -84,14 +84,14 @@ class ctkDoubleSpinBox(QWidget):  # noqa: N801 -- CTK's name
         lambda self: private(self).bounds[1],
         lambda self, v: self._set_bounds(min(v, private(self).bounds[0]), v),
     )
-    singleStep = forwarded(float, "box", "singleStep")  # noqa: N815 -- CTK's name
+    singleStep = forwarded(float, "box", "singleStep")
     prefix = forwarded(str, "box", "prefix")
     suffix = forwarded(str, "box", "suffix")
-    readOnly = forwarded(bool, "box", "readOnly")  # noqa: N815 -- CTK's name
+    readOnly = forwarded(bool, "box", "readOnly")
     frame = forwarded(bool, "box", "frame")
     alignment = forwarded(int, "box", "alignment")
-    cleanText = Property(str, lambda self: private(self).box.cleanText)  # noqa: N815 -- CTK's name
-    decimalsOption = stored(int, "decimalsOption", DecimalsByShortcuts | InsertDecimals)  # noqa: N815 -- CTK's name
-    setMode = stored(int, "setMode", SetIfDifferent)  # noqa: N815 -- CTK's name
-    sizeHintPolicy = stored(int, "sizeHintPolicy", SizeHintByMinMax)  # noqa: N815 -- CTK's name
-    invertedControls = stored(bool, "invertedControls", False)  # noqa: N815 -- CTK's name
+    cleanText = Property(str, lambda self: private(self).box.cleanText)
+    decimalsOption = stored(int, "decimalsOption", DecimalsByShortcuts | InsertDecimals)
+    setMode = stored(int, "setMode", SetIfDifferent)
+    sizeHintPolicy = stored(int, "sizeHintPolicy", SizeHintByMinMax)
+    invertedControls = stored(bool, "invertedControls", False)

@@ -1,7 +1,8 @@
 """Attributes of Qt objects, as PythonQt reads and writes them.
 
-Reading: a property, a method, a signal, an enum's value; then a dynamic property; then a child of that object name. Writing: a
-property, a dynamic property; anything else only on objects of Python subclasses. Methods of C++ take no keyword arguments.
+Reading: a property, a method, a signal, an enum's value; then a dynamic property; then a child of that object name.
+Writing: a property, a dynamic property; anything else only on objects of Python subclasses. Methods of C++ take no
+keyword arguments.
 """
 
 from __future__ import annotations
@@ -181,7 +182,9 @@ def refuse_keywords(original: Any) -> Any:
 
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807 -- the slot's name
         if keywords:
-            raise ValueError(f"Called {type(self).__name__}() with keyword arguments, but called slot does not support them")
+            raise ValueError(
+                f"Called {type(self).__name__}() with keyword arguments, but called slot does not support them"
+            )
         original(self, *arguments)
 
     return __init__

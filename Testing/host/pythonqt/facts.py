@@ -8,8 +8,8 @@ from pathlib import Path
 
 FACTS = Path(__file__).parents[1] / "facts" / "qt515.json"
 
-# PythonQt itself answers these (PythonQtStdDecorators.h, PythonQtInstanceWrapper.cpp), so no generated wrapper has them;
-# Python's keywords get an underscore.
+# PythonQt itself answers these (PythonQtStdDecorators.h, PythonQtInstanceWrapper.cpp), so no generated wrapper has
+# them; Python's keywords get an underscore.
 ANSWERED_BY_PYTHONQT = frozenset(
     "connect disconnect emit findChild findChildren inherits metaObject parent property setParent setProperty tr "
     "exec_ raise_ print_".split()

@@ -68,7 +68,7 @@ def _color_name(original: Any, formats: Any) -> Any:
 def _single_shot(original: Any) -> Any:
     from Testing.host.pythonqt.signals import record_slot_error
 
-    def singleShot(milliseconds: int, callback: Any) -> None:  # noqa: N802 -- Qt's name
+    def singleShot(milliseconds: int, callback: Any) -> None:
         def call() -> None:
             try:
                 callback()

@@ -1,8 +1,8 @@
 """Signals and slots as PythonQt has them, with errors where PythonQt only prints a line.
 
 `sender.connect('valueChanged(double)', slot)` and `sender.valueChanged.connect(slot)` both work; a slot gets as many
-arguments as it can take. An unknown signal or signature raises `ValueError`. An exception in a slot is printed, recorded in
-`slot_errors`, and execution goes on, as in Slicer; the pytest plugin fails the test.
+arguments as it can take. An unknown signal or signature raises `ValueError`. An exception in a slot is printed,
+recorded in `slot_errors`, and execution goes on, as in Slicer; the pytest plugin fails the test.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Loading of .ui files into widgets of their true classes.
 
-Stricter than Qt: an unknown class, a property that the class does not have, and a connection whose signal or slot does not
-exist raise `UiError` instead of printing a line.
+Stricter than Qt: an unknown class, a property that the class does not have, and a connection whose signal or slot
+does not exist raise `UiError` instead of printing a line.
 
 Left out: resource files (`:/Icons/...` of Slicer's own .qrc), button groups' connections.
 """
@@ -24,7 +24,7 @@ class UiError(ValueError):
 class UiLoader(QtUiTools.QUiLoader):
     """`qt.QUiLoader`."""
 
-    def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:  # noqa: N802 -- Qt's name
+    def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:
         """A widget of the class that the file names."""
         cls = custom_widgets.get(class_name) or getattr(QtWidgets, class_name, None)
         if cls is None:
@@ -97,10 +97,10 @@ def enum_value(cls: type, text: str) -> int:
     """The value of 'ctkPathLineEdit::Dirs|ctkPathLineEdit::Files'."""
     value = 0
     for name in filter(None, text.split("|")):
-        try:
-            value |= int(getattr(cls, name.split("::")[-1].strip()))
-        except AttributeError:
-            raise UiError(f"{cls.__name__} has no enum value {name}") from None
+        member = getattr(cls, name.split("::")[-1].strip(), None)
+        if member is None:
+            raise UiError(f"{cls.__name__} has no enum value {name}")
+        value |= int(member)
     return value
 
 
@@ -121,9 +121,7 @@ def _check_properties(widget: Any, root: ElementTree.Element, path: Path) -> Non
 
 
 def _connect(widget: Any, connection: ElementTree.Element, path: Path) -> None:
-    sender, signal, receiver, slot = (
-        connection.findtext(tag, "") for tag in ("sender", "signal", "receiver", "slot")
-    )
+    sender, signal, receiver, slot = (connection.findtext(tag, "") for tag in ("sender", "signal", "receiver", "slot"))
     target = _named(widget, receiver, path)
     try:
         method = getattr(target, slot.split("(")[0])

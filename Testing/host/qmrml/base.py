@@ -16,7 +16,7 @@ SCENE_SIGNAL = {"mrmlSceneChanged": ("mrmlSceneChanged(vtkMRMLScene*)",)}
 class SceneHolder:
     """`setMRMLScene` and `mrmlSceneChanged`."""
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         state = private(self)  # type: ignore[arg-type]
         if scene is not getattr(state, "scene", None):
             state.scene = scene
@@ -24,27 +24,27 @@ class SceneHolder:
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLWidget.h")
-class qMRMLWidget(SceneHolder, QWidget):  # noqa: N801 -- Slicer's name
+class qMRMLWidget(SceneHolder, QWidget):
     """A widget that passes the scene on to those in it."""
 
-    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    mrmlSceneChanged = Signal(object)
     _vtk_signatures = SCENE_SIGNAL
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return getattr(private(self), "scene", None)
 
 
 @cxx_class("Base/QTGUI/qSlicerWidget.h")
-class qSlicerWidget(SceneHolder, QWidget):  # noqa: N801 -- Slicer's name
+class qSlicerWidget(SceneHolder, QWidget):
     """A widget that passes the scene on to those in it."""
 
-    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    mrmlSceneChanged = Signal(object)
     _vtk_signatures = SCENE_SIGNAL
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLCollapsibleButton.h")
-class qMRMLCollapsibleButton(SceneHolder, ctkCollapsibleButton):  # noqa: N801 -- Slicer's name
+class qMRMLCollapsibleButton(SceneHolder, ctkCollapsibleButton):
     """A folding section that passes the scene on to the widgets in it."""
 
-    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    mrmlSceneChanged = Signal(object)
     _vtk_signatures = SCENE_SIGNAL

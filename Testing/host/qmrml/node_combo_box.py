@@ -21,25 +21,25 @@ def _changed(self: Any) -> None:
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLNodeComboBox.h")
-class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
+class qMRMLNodeComboBox(QWidget):
     """A combo box over the nodes of the scene, of some classes and with some attributes.
 
     Left out: the item model behind it, editing in the node's module, menu actions of one's own.
     """
 
-    currentNodeChanged = Signal(object)  # noqa: N815 -- Slicer's name
-    currentNodeIDChanged = Signal(str)  # noqa: N815 -- Slicer's name
-    currentNodeRenamed = Signal(str)  # noqa: N815 -- Slicer's name
-    nodeActivated = Signal(object)  # noqa: N815 -- Slicer's name
-    nodeAdded = Signal(object)  # noqa: N815 -- Slicer's name
-    nodeAddedByUser = Signal(object)  # noqa: N815 -- Slicer's name
-    nodeAboutToBeRemoved = Signal(object)  # noqa: N815 -- Slicer's name
-    nodeAboutToBeEdited = Signal(object)  # noqa: N815 -- Slicer's name
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    currentNodeRenamed = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAdded = Signal(object)
+    nodeAddedByUser = Signal(object)
+    nodeAboutToBeRemoved = Signal(object)
+    nodeAboutToBeEdited = Signal(object)
     _vtk_signatures = {  # noqa: RUF012
         name: (f"{name}({NODE})",)
         for name in (
-            "currentNodeChanged nodeActivated nodeAdded nodeAddedByUser nodeAboutToBeRemoved nodeAboutToBeEdited".split()
-        )
+            "currentNodeChanged nodeActivated nodeAdded nodeAddedByUser nodeAboutToBeRemoved nodeAboutToBeEdited"
+        ).split()
     }
     _adapted_signals = {  # noqa: RUF012
         "currentNodeChanged(bool)": ("currentNodeChanged", lambda _box, node: (node is not None,))
@@ -59,7 +59,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
 
     # The scene
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         state = private(self)
         for tag in state.observed:
             state.scene.RemoveObserver(tag)
@@ -85,7 +85,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
             state.observed.append(scene.AddObserver(scene.NodeAddedEvent, added))
         self._refresh()
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return private(self).scene
 
     def _accepts(self, node: Any) -> bool:
@@ -195,30 +195,30 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
 
     # Slicer's API
 
-    def currentNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def currentNode(self) -> Any:
         state = private(self)
         return state.scene.GetNodeByID(state.current) if state.scene is not None and state.current else None
 
-    def setCurrentNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentNode(self, node: Any) -> None:
         """Choose a node, given itself or by its ID."""
         self.setCurrentNodeID(node if isinstance(node, str) else node.GetID() if node is not None else "")
 
-    def setCurrentNodeID(self, node_id: str) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentNodeID(self, node_id: str) -> None:
         if private(self).scene is None:
             private(self).requested = node_id
         self._select(node_id if node_id in private(self).ids else "")
 
-    def setCurrentNodeIndex(self, index: int) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentNodeIndex(self, index: int) -> None:
         nodes = [i for i in private(self).ids if i]
         self._select(nodes[index])
 
-    def nodeCount(self) -> int:  # noqa: N802 -- Slicer's name
+    def nodeCount(self) -> int:
         return sum(bool(i) for i in private(self).ids)
 
-    def nodeFromIndex(self, index: int) -> Any:  # noqa: N802 -- Slicer's name
+    def nodeFromIndex(self, index: int) -> Any:
         return private(self).scene.GetNodeByID([i for i in private(self).ids if i][index])
 
-    def addNode(self, node_type: str | None = None) -> Any:  # noqa: N802 -- Slicer's name
+    def addNode(self, node_type: str | None = None) -> Any:
         """Add a node to the scene, choose it, and give it."""
         state, node_type = private(self), node_type or private(self).types[0]
         node = state.scene.CreateNodeByClass(node_type)
@@ -231,32 +231,32 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
             self.setCurrentNode(node)
         return node
 
-    def removeCurrentNode(self) -> None:  # noqa: N802 -- Slicer's name
+    def removeCurrentNode(self) -> None:
         if node := self.currentNode():
             self.nodeAboutToBeRemoved.emit(node)
             private(self).scene.RemoveNode(node)
 
-    def renameCurrentNode(self) -> None:  # noqa: N802 -- Slicer's name
+    def renameCurrentNode(self) -> None:
         if node := self.currentNode():
             name, accepted = QInputDialog.getText(self, "Rename", "New name:", text=node.GetName())
             if accepted and name:
                 node.SetName(name)
 
-    def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:  # noqa: N802 -- Slicer's name
+    def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:
         private(self).attributes.setdefault(node_type, {})[name] = value
         self._refresh()
 
-    def removeAttribute(self, node_type: str, name: str) -> None:  # noqa: N802 -- Slicer's name
+    def removeAttribute(self, node_type: str, name: str) -> None:
         private(self).attributes.get(node_type, {}).pop(name, None)
         self._refresh()
 
-    def nodeTypeLabel(self, node_type: str) -> str:  # noqa: N802 -- Slicer's name
+    def nodeTypeLabel(self, node_type: str) -> str:
         import slicer
 
         known = private(self).labels.get(node_type)
         return known or getattr(slicer, node_type)().GetTypeDisplayName()
 
-    def setNodeTypeLabel(self, label: str, node_type: str) -> None:  # noqa: N802 -- Slicer's name
+    def setNodeTypeLabel(self, label: str, node_type: str) -> None:
         private(self).labels[node_type] = label
         self._refresh()
 
@@ -264,19 +264,19 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801 -- Slicer's name
         private(self).types = list(types)
         self._refresh()
 
-    currentNodeID = Property(str, lambda self: private(self).current, lambda self, i: self.setCurrentNodeID(i))  # noqa: N815
-    currentNodeId = Property(str, lambda self: private(self).current, lambda self, i: self.setCurrentNodeID(i))  # noqa: N815
-    nodeTypes = Property("QStringList", lambda self: list(private(self).types), _set_types)  # noqa: N815
-    showHidden = stored(bool, "showHidden", False, _changed)  # noqa: N815 -- Slicer's name
-    showChildNodeTypes = stored(bool, "showChildNodeTypes", True, _changed)  # noqa: N815 -- Slicer's name
-    hideChildNodeTypes = stored("QStringList", "hideChildNodeTypes", [], _changed)  # noqa: N815 -- Slicer's name
-    baseName = stored(str, "baseName", "")  # noqa: N815 -- Slicer's name
-    noneEnabled = stored(bool, "noneEnabled", False, _changed)  # noqa: N815 -- Slicer's name
-    noneDisplay = stored(str, "noneDisplay", "None", _changed)  # noqa: N815 -- Slicer's name
-    addEnabled = stored(bool, "addEnabled", True, _changed)  # noqa: N815 -- Slicer's name
-    removeEnabled = stored(bool, "removeEnabled", True, _changed)  # noqa: N815 -- Slicer's name
-    editEnabled = stored(bool, "editEnabled", False)  # noqa: N815 -- Slicer's name
-    renameEnabled = stored(bool, "renameEnabled", False, _changed)  # noqa: N815 -- Slicer's name
-    interactionNodeSingletonTag = stored(str, "interactionNodeSingletonTag", "")  # noqa: N815 -- Slicer's name
-    selectNodeUponCreation = stored(bool, "selectNodeUponCreation", True)  # noqa: N815 -- Slicer's name
-    sizeAdjustPolicy = forwarded(int, "box", "sizeAdjustPolicy")  # noqa: N815 -- Slicer's name
+    currentNodeID = Property(str, lambda self: private(self).current, lambda self, i: self.setCurrentNodeID(i))
+    currentNodeId = Property(str, lambda self: private(self).current, lambda self, i: self.setCurrentNodeID(i))
+    nodeTypes = Property("QStringList", lambda self: list(private(self).types), _set_types)
+    showHidden = stored(bool, "showHidden", False, _changed)
+    showChildNodeTypes = stored(bool, "showChildNodeTypes", True, _changed)
+    hideChildNodeTypes = stored("QStringList", "hideChildNodeTypes", [], _changed)
+    baseName = stored(str, "baseName", "")
+    noneEnabled = stored(bool, "noneEnabled", False, _changed)
+    noneDisplay = stored(str, "noneDisplay", "None", _changed)
+    addEnabled = stored(bool, "addEnabled", True, _changed)
+    removeEnabled = stored(bool, "removeEnabled", True, _changed)
+    editEnabled = stored(bool, "editEnabled", False)
+    renameEnabled = stored(bool, "renameEnabled", False, _changed)
+    interactionNodeSingletonTag = stored(str, "interactionNodeSingletonTag", "")
+    selectNodeUponCreation = stored(bool, "selectNodeUponCreation", True)
+    sizeAdjustPolicy = forwarded(int, "box", "sizeAdjustPolicy")

@@ -14,43 +14,43 @@ from Testing.host.stored import stored
 class _Unit:
     Prefix, Suffix, Precision, MinimumValue, MaximumValue, Scaling = 1, 2, 4, 8, 16, 32
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         private(self).scene = scene  # type: ignore[arg-type]
 
-    def setQuantity(self, quantity: str) -> None:  # noqa: N802 -- Slicer's name
+    def setQuantity(self, quantity: str) -> None:
         self.quantity = quantity
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliderWidget.h")
-class qMRMLSliderWidget(_Unit, ctkSliderWidget):  # noqa: N801 -- Slicer's name
+class qMRMLSliderWidget(_Unit, ctkSliderWidget):
     """A slider with a spin box."""
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return getattr(private(self), "scene", None)
 
     quantity = stored(str, "quantity", "")
-    unitAwareProperties = stored(int, "unitAwareProperties", 0)  # noqa: N815 -- Slicer's name
+    unitAwareProperties = stored(int, "unitAwareProperties", 0)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSpinBox.h")
-class qMRMLSpinBox(_Unit, ctkDoubleSpinBox):  # noqa: N801 -- Slicer's name
+class qMRMLSpinBox(_Unit, ctkDoubleSpinBox):
     """A spin box."""
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return getattr(private(self), "scene", None)
 
     quantity = stored(str, "quantity", "")
-    unitAwareProperties = stored(int, "unitAwareProperties", 0)  # noqa: N815 -- Slicer's name
+    unitAwareProperties = stored(int, "unitAwareProperties", 0)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLRangeWidget.h")
-class qMRMLRangeWidget(ctkRangeWidget):  # noqa: N801 -- Slicer's name
+class qMRMLRangeWidget(ctkRangeWidget):
     """A range within bounds."""
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         private(self).scene = scene
 
-    def setQuantity(self, quantity: str) -> None:  # noqa: N802 -- Slicer's name
+    def setQuantity(self, quantity: str) -> None:
         self.quantity = quantity
 
     quantity = stored(str, "quantity", "")

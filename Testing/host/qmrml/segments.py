@@ -7,7 +7,15 @@ from typing import Any
 import vtk
 from PySide6.QtCore import Property, QItemSelection, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
-from PySide6.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from Testing.host.pythonqt import cxx_class, private
 from Testing.host.qmrml.base import qMRMLWidget
@@ -27,11 +35,11 @@ def segment_ids(node: Any) -> list[str]:
 
 
 @cxx_class("Modules/Loadable/Segmentations/Widgets/qMRMLSegmentsTableView.h")
-class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
+class qMRMLSegmentsTableView(qMRMLWidget):
     """Segments with visibility, colour, opacity and name. Left out: status, layers, filters, choice of terminology."""
 
-    selectionChanged = Signal(QItemSelection, QItemSelection)  # noqa: N815 -- Slicer's name
-    segmentAboutToBeModified = Signal(str)  # noqa: N815 -- Slicer's name
+    selectionChanged = Signal(QItemSelection, QItemSelection)
+    segmentAboutToBeModified = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,7 +57,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
         table.itemChanged.connect(self._on_edited)
         table.selectionModel().selectionChanged.connect(lambda new, old: self.selectionChanged.emit(new, old))
 
-    def setSegmentationNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setSegmentationNode(self, node: Any) -> None:
         state = private(self)
         for observed, tag in state.observed:
             observed.RemoveObserver(tag)
@@ -60,12 +68,14 @@ class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
             events = ("ModifiedEvent", node.GetSegmentation().SegmentModified, "ModifiedEvent")
             follow = [(s, s.AddObserver(e, lambda *_: self._fill())) for s, e in zip(sources, events, strict=True)]
             segmentation = node.GetSegmentation()
-            for event in (segmentation.SegmentAdded, segmentation.SegmentRemoved):
-                follow.append((segmentation, segmentation.AddObserver(event, lambda *_: self._fill())))
+            follow.extend(
+                (segmentation, segmentation.AddObserver(event, lambda *_: self._fill()))
+                for event in (segmentation.SegmentAdded, segmentation.SegmentRemoved)
+            )
             state.observed = follow
         self._fill()
 
-    def segmentationNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def segmentationNode(self) -> Any:
         return private(self).node
 
     def _fill(self) -> None:
@@ -81,7 +91,10 @@ class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
         state.filling = False
 
     def _items(self, segment_id: str) -> list[QTableWidgetItem]:
-        segment, display = private(self).node.GetSegmentation().GetSegment(segment_id), private(self).node.GetDisplayNode()
+        segment, display = (
+            private(self).node.GetSegmentation().GetSegment(segment_id),
+            private(self).node.GetDisplayNode(),
+        )
         visible, color, opacity, name = (QTableWidgetItem() for _ in range(4))
         visible.setCheckState(Qt.Checked if display.GetSegmentVisibility(segment_id) else Qt.Unchecked)
         swatch = QPixmap(16, 16)
@@ -110,26 +123,26 @@ class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
         elif item.column() == NAME:
             segment.SetName(item.text())
 
-    def segmentIDForRow(self, row: int) -> str:  # noqa: N802 -- Slicer's name
+    def segmentIDForRow(self, row: int) -> str:
         return str(private(self).table.item(row, NAME).data(Qt.UserRole))
 
-    def rowForSegmentID(self, segment_id: str) -> int:  # noqa: N802 -- Slicer's name
+    def rowForSegmentID(self, segment_id: str) -> int:
         ids = segment_ids(private(self).node)
         return ids.index(segment_id) if segment_id in ids else -1
 
-    def selectedSegmentIDs(self) -> tuple[str, ...]:  # noqa: N802 -- Slicer's name
+    def selectedSegmentIDs(self) -> tuple[str, ...]:
         return tuple(self.segmentIDForRow(i.row()) for i in private(self).table.selectionModel().selectedRows())
 
-    def setSelectedSegmentIDs(self, ids: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setSelectedSegmentIDs(self, ids: Any) -> None:
         table = private(self).table
         table.clearSelection()
         for row in (self.rowForSegmentID(i) for i in ids):
             table.selectRow(row)
 
-    def clearSelection(self) -> None:  # noqa: N802 -- Slicer's name
+    def clearSelection(self) -> None:
         private(self).table.clearSelection()
 
-    def tableWidget(self) -> QTableWidget:  # noqa: N802 -- Slicer's name
+    def tableWidget(self) -> QTableWidget:
         return private(self).table
 
     def _column(index: int) -> Property:  # type: ignore[misc]  # noqa: N805 -- used while the class is made
@@ -139,25 +152,25 @@ class qMRMLSegmentsTableView(qMRMLWidget):  # noqa: N801 -- Slicer's name
             lambda self, v: private(self).table.setColumnHidden(index, not v),
         )
 
-    visibilityColumnVisible = _column(VISIBLE)  # noqa: N815 -- Slicer's name
-    colorColumnVisible = _column(COLOR)  # noqa: N815 -- Slicer's name
-    opacityColumnVisible = _column(OPACITY)  # noqa: N815 -- Slicer's name
-    headerVisible = stored(  # noqa: N815 -- Slicer's name
+    visibilityColumnVisible = _column(VISIBLE)
+    colorColumnVisible = _column(COLOR)
+    opacityColumnVisible = _column(OPACITY)
+    headerVisible = stored(
         bool, "headerVisible", True, lambda self: private(self).table.horizontalHeader().setVisible(self.headerVisible)
     )
-    selectionMode = forwarded(int, "table", "selectionMode")  # noqa: N815 -- Slicer's name
-    segmentCount = Property(int, lambda self: len(segment_ids(private(self).node)))  # noqa: N815 -- Slicer's name
-    statusColumnVisible = stored(bool, "statusColumnVisible", False)  # noqa: N815 -- Slicer's name
-    readOnly = stored(bool, "readOnly", False)  # noqa: N815 -- Slicer's name
-    filterBarVisible = stored(bool, "filterBarVisible", False)  # noqa: N815 -- Slicer's name
+    selectionMode = forwarded(int, "table", "selectionMode")
+    segmentCount = Property(int, lambda self: len(segment_ids(private(self).node)))
+    statusColumnVisible = stored(bool, "statusColumnVisible", False)
+    readOnly = stored(bool, "readOnly", False)
+    filterBarVisible = stored(bool, "filterBarVisible", False)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSegmentSelectorWidget.h")
-class qMRMLSegmentSelectorWidget(qMRMLWidget):  # noqa: N801 -- Slicer's name
+class qMRMLSegmentSelectorWidget(qMRMLWidget):
     """A segmentation and one of its segments. Left out: several segments at once, the horizontal layout."""
 
-    currentNodeChanged = Signal(object)  # noqa: N815 -- Slicer's name
-    currentSegmentChanged = Signal(str)  # noqa: N815 -- Slicer's name
+    currentNodeChanged = Signal(object)
+    currentSegmentChanged = Signal(str)
     _vtk_signatures = {"currentNodeChanged": ("currentNodeChanged(vtkMRMLNode*)",)}  # noqa: RUF012
     _adapted_signals = {  # noqa: RUF012
         "currentNodeChanged(bool)": ("currentNodeChanged", lambda _widget, node: (node is not None,))
@@ -203,30 +216,30 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):  # noqa: N801 -- Slicer's name
         if self.currentSegmentID() != current:
             self.currentSegmentChanged.emit(self.currentSegmentID())
 
-    def currentNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def currentNode(self) -> Any:
         return private(self).nodes.currentNode()
 
-    def setCurrentNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentNode(self, node: Any) -> None:
         private(self).nodes.setCurrentNode(node)
 
-    def currentNodeID(self) -> str:  # noqa: N802 -- Slicer's name
+    def currentNodeID(self) -> str:
         return str(private(self).nodes.currentNodeID)
 
-    def setCurrentNodeID(self, node_id: str) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentNodeID(self, node_id: str) -> None:
         private(self).nodes.setCurrentNodeID(node_id)
 
-    def currentSegmentID(self) -> str:  # noqa: N802 -- Slicer's name
+    def currentSegmentID(self) -> str:
         return str(private(self).segments.currentData or "")
 
-    def setCurrentSegmentID(self, segment_id: str) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentSegmentID(self, segment_id: str) -> None:
         private(self).segments.setCurrentIndex(private(self).segments.findData(segment_id))
 
-    def segmentIDs(self) -> tuple[str, ...]:  # noqa: N802 -- Slicer's name
+    def segmentIDs(self) -> tuple[str, ...]:
         return tuple(segment_ids(self.currentNode()))
 
-    noneEnabled = stored(bool, "noneEnabled", False, lambda self: self._fill())  # noqa: N815 -- Slicer's name
-    editEnabled = stored(bool, "editEnabled", False)  # noqa: N815 -- Slicer's name
-    segmentationNodeSelectorVisible = stored(  # noqa: N815 -- Slicer's name
+    noneEnabled = stored(bool, "noneEnabled", False, lambda self: self._fill())
+    editEnabled = stored(bool, "editEnabled", False)
+    segmentationNodeSelectorVisible = stored(
         bool,
         "segmentationNodeSelectorVisible",
         True,

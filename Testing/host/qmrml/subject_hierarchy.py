@@ -27,14 +27,16 @@ def children_of(hierarchy: Any, item: int) -> list[int]:
 class _Following:
     """Fills itself anew whenever the scene's hierarchy changes."""
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         import slicer
 
         state = private(self)  # type: ignore[arg-type]
         for observed, tag in getattr(state, "observed", []):
             observed.RemoveObserver(tag)
         state.scene, state.observed = scene, []
-        state.hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) if scene is not None else None
+        state.hierarchy = (
+            slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) if scene is not None else None
+        )
         if scene is not None:
             me = weakref.ref(self)
 
@@ -64,14 +66,15 @@ class _Following:
 
 
 @cxx_class("Modules/Loadable/SubjectHierarchy/Widgets/qMRMLSubjectHierarchyTreeView.h")
-class qMRMLSubjectHierarchyTreeView(_Following, QTreeView):  # noqa: N801 -- Slicer's name
+class qMRMLSubjectHierarchyTreeView(_Following, QTreeView):
     """The hierarchy as a tree with check boxes for visibility.
 
-    Left out: drag and drop, context menus, plugins, columns for colour, transform and description, filters but node types.
+    Left out: drag and drop, context menus, plugins, columns for colour, transform and description, filters but node
+    types.
     """
 
-    currentItemChanged = Signal(int)  # noqa: N815 -- Slicer's name
-    currentItemModified = Signal(int)  # noqa: N815 -- Slicer's name
+    currentItemChanged = Signal(int)
+    currentItemModified = Signal(int)
     _vtk_signatures = ITEM_SIGNALS
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -121,45 +124,45 @@ class qMRMLSubjectHierarchyTreeView(_Following, QTreeView):  # noqa: N801 -- Sli
             private(self).current = int(index.data(Qt.UserRole) or 0)
             self.currentItemChanged.emit(private(self).current)
 
-    def currentItem(self) -> int:  # noqa: N802 -- Slicer's name
+    def currentItem(self) -> int:
         return int(private(self).current)
 
-    def setCurrentItem(self, item: int) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentItem(self, item: int) -> None:
         model = private(self).model
         found = model.match(model.index(0, 0), Qt.UserRole, item, 1, Qt.MatchExactly | Qt.MatchRecursive)
         if found:
             self.setCurrentIndex(found[0])
 
-    def currentNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def currentNode(self) -> Any:
         state = private(self)
         return state.hierarchy.GetItemDataNode(state.current) if state.current else None
 
-    def setRootItem(self, item: int) -> None:  # noqa: N802 -- Slicer's name
+    def setRootItem(self, item: int) -> None:
         private(self).root = item
         self._fill()
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return private(self).scene
 
-    def subjectHierarchyNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def subjectHierarchyNode(self) -> Any:
         return private(self).hierarchy
 
-    nodeTypes = stored("QStringList", "nodeTypes", [], _fill)  # noqa: N815 -- Slicer's name
-    multiSelection = stored(bool, "multiSelection", False)  # noqa: N815 -- Slicer's name
-    contextMenuEnabled = stored(bool, "contextMenuEnabled", True)  # noqa: N815 -- Slicer's name
-    editMenuActionVisible = stored(bool, "editMenuActionVisible", True)  # noqa: N815 -- Slicer's name
-    idColumnVisible = stored(bool, "idColumnVisible", False)  # noqa: N815 -- Slicer's name
-    transformColumnVisible = stored(bool, "transformColumnVisible", False)  # noqa: N815 -- Slicer's name
-    descriptionColumnVisible = stored(bool, "descriptionColumnVisible", False)  # noqa: N815 -- Slicer's name
-    colorColumnVisible = stored(bool, "colorColumnVisible", False)  # noqa: N815 -- Slicer's name
-    visibilityColumnVisible = stored(bool, "visibilityColumnVisible", True)  # noqa: N815 -- Slicer's name
+    nodeTypes = stored("QStringList", "nodeTypes", [], _fill)
+    multiSelection = stored(bool, "multiSelection", False)
+    contextMenuEnabled = stored(bool, "contextMenuEnabled", True)
+    editMenuActionVisible = stored(bool, "editMenuActionVisible", True)
+    idColumnVisible = stored(bool, "idColumnVisible", False)
+    transformColumnVisible = stored(bool, "transformColumnVisible", False)
+    descriptionColumnVisible = stored(bool, "descriptionColumnVisible", False)
+    colorColumnVisible = stored(bool, "colorColumnVisible", False)
+    visibilityColumnVisible = stored(bool, "visibilityColumnVisible", True)
 
 
 @cxx_class("Modules/Loadable/SubjectHierarchy/Widgets/qMRMLSubjectHierarchyComboBox.h")
-class qMRMLSubjectHierarchyComboBox(_Following, ctkComboBox):  # noqa: N801 -- Slicer's name
+class qMRMLSubjectHierarchyComboBox(_Following, ctkComboBox):
     """The hierarchy's items as an indented list. Left out: the tree in the popup, filters but node types."""
 
-    currentItemChanged = Signal(int)  # noqa: N815 -- Slicer's name
+    currentItemChanged = Signal(int)
     _vtk_signatures = ITEM_SIGNALS
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -186,20 +189,18 @@ class qMRMLSubjectHierarchyComboBox(_Following, ctkComboBox):  # noqa: N801 -- S
                 self.addItem("    " * depth + private(self).hierarchy.GetItemName(child), child)
                 self._add_children(child, depth + 1)
 
-    def currentItem(self) -> int:  # noqa: N802 -- Slicer's name
+    def currentItem(self) -> int:
         return int(self.currentData or 0)
 
-    def setCurrentItem(self, item: int) -> None:  # noqa: N802 -- Slicer's name
+    def setCurrentItem(self, item: int) -> None:
         self.setCurrentIndex(self.findData(item))
 
-    def setNodeTypes(self, types: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setNodeTypes(self, types: Any) -> None:
         self.nodeTypes = list(types)
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return private(self).scene
 
-    nodeTypes = stored("QStringList", "nodeTypes", [], _fill)  # noqa: N815 -- Slicer's name
-    noneEnabled = stored(bool, "noneEnabled", False, _fill)  # noqa: N815 -- Slicer's name
-    noneDisplay = stored(str, "noneDisplay", "None", _fill)  # noqa: N815 -- Slicer's name
-
-
+    nodeTypes = stored("QStringList", "nodeTypes", [], _fill)
+    noneEnabled = stored(bool, "noneEnabled", False, _fill)
+    noneDisplay = stored(str, "noneDisplay", "None", _fill)

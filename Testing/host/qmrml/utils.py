@@ -8,10 +8,10 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 
-class qMRMLUtils:  # noqa: N801 -- Slicer's name
+class qMRMLUtils:
     """Conversions between Qt's and VTK's pictures."""
 
-    def qImageToVtkImageData(self, image: QImage, target: Any) -> bool:  # noqa: N802 -- Slicer's name
+    def qImageToVtkImageData(self, image: QImage, target: Any) -> bool:
         """Copy a QImage into a vtkImageData, rows going up."""
         from vtk.util.numpy_support import numpy_to_vtk
 
@@ -25,7 +25,7 @@ class qMRMLUtils:  # noqa: N801 -- Slicer's name
         return True
 
 
-class qMRMLScreenShotDialog:  # noqa: N801 -- Slicer's name
+class qMRMLScreenShotDialog:
     """The kinds of screenshot that ScriptedLoadableModuleTest.takeScreenshot knows."""
 
     ThreeD, Red, Yellow, Green, FullLayout = range(5)

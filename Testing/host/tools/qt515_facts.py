@@ -102,10 +102,10 @@ class _MetaShim:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._meta, name)
 
-    def methodOffset(self) -> int:  # noqa: N802 -- Qt's name
+    def methodOffset(self) -> int:
         return 0
 
-    def methodCount(self) -> int:  # noqa: N802 -- Qt's name
+    def methodCount(self) -> int:
         return len(self._methods)
 
     def method(self, index: int) -> Any:

@@ -2,8 +2,9 @@
 
     python -m Testing.host.tools.widget_facts SLICER_CHECKOUT CTK_CHECKOUT
 
-The facts are names, types and signatures, read from the headers. PythonQt reaches a class's Q_PROPERTYs, signals, public
-slots, Q_INVOKABLE methods, enums, and what a `...PythonQtDecorators.h` adds; other public methods of C++ are out of reach.
+The facts are names, types and signatures, read from the headers. PythonQt reaches a class's Q_PROPERTYs, signals,
+public slots, Q_INVOKABLE methods, enums, and what a `...PythonQtDecorators.h` adds; other public methods of C++ are
+out of reach.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ CLASS = re.compile(r"^class\s+(?:\w+_EXPORT\s+)?(\w+)\s*(?:final\s*)?(?::\s*publ
 PROPERTY = re.compile(r"Q_PROPERTY\(\s*([\w:<>*]+)\s+(\w+)\s+([^)]*?)\)")
 SECTION = re.compile(r"^\s*(public|protected|private)?\s*(Q_SLOTS|slots|Q_SIGNALS|signals)?\s*:(?!:)", re.MULTILINE)
 FUNCTION = re.compile(r"(?:[\w:<>*&,]+[\s*&]+)+?(\w+)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*(?:const)?")
-DECORATORS = ("Libs/Widgets/ctkWidgetsPythonQtDecorators.h", "Base/QTGUI/qSlicerBaseQTGUIPythonQtDecorators.h",
-              "Base/QTCore/qSlicerBaseQTCorePythonQtDecorators.h", "Base/QTApp/qSlicerBaseQTAppPythonQtDecorators.h")
+DECORATORS = (
+    "Libs/Widgets/ctkWidgetsPythonQtDecorators.h",
+    "Base/QTGUI/qSlicerBaseQTGUIPythonQtDecorators.h",
+    "Base/QTCore/qSlicerBaseQTCorePythonQtDecorators.h",
+    "Base/QTApp/qSlicerBaseQTAppPythonQtDecorators.h",
+)
 
 
 def without_comments(source: str) -> str:
@@ -74,7 +79,11 @@ def header_facts(header: Path, name: str) -> dict[str, Any]:
         for m in PROPERTY.finditer(re.sub(r"\s+", " ", body))
     }
     body = re.sub(r"Q_PROPERTY\([^)]*\)", " ", body)
-    enums = [v.split("=")[0].strip() for m in re.finditer(r"enum\s+(?:class\s+)?\w*[^{;]*\{([^}]*)\}", body) for v in m[1].split(",")]
+    enums = [
+        v.split("=")[0].strip()
+        for m in re.finditer(r"enum\s+(?:class\s+)?\w*[^{;]*\{([^}]*)\}", body)
+        for v in m[1].split(",")
+    ]
     marks = [(0, "private", "")] + [(m.end(), m[1] or "", m[2] or "") for m in SECTION.finditer(body) if m[1] or m[2]]
     signals: list[str] = []
     methods: list[str] = []
@@ -119,7 +128,10 @@ def host_classes() -> dict[str, str]:
     start_application()
     slicer, ctk = importlib.import_module("slicer"), importlib.import_module("ctk")
     offered = {n: c for module in (slicer, ctk) for n, c in vars(module).items() if isinstance(c, type)}
-    parts = [importlib.import_module(f"Testing.host.application.{m}") for m in ("app", "io_manager", "modules", "main_window")]
+    parts = [
+        importlib.import_module(f"Testing.host.application.{m}")
+        for m in ("app", "io_manager", "modules", "main_window")
+    ]
     offered |= {n: c for part in parts for n, c in vars(part).items() if isinstance(c, type)}
     return {name: cls._header for name, cls in sorted(offered.items()) if "_header" in vars(cls)}
 
@@ -146,7 +158,9 @@ def extract(slicer_checkout: Path, ctk_checkout: Path, classes: dict[str, str]) 
         while (path := find_header(base, slicer_checkout, ctk_checkout) if base else None) is not None:
             inherited = header_facts(path, base)
             for kind in ("signals", "methods", "enums"):
-                known[kind] = sorted({*known[kind], *inherited[kind], *(decorated.get(base, []) if kind == "methods" else ())})
+                known[kind] = sorted(
+                    {*known[kind], *inherited[kind], *(decorated.get(base, []) if kind == "methods" else ())}
+                )
             known["properties"] = inherited["properties"] | known["properties"]
             base = inherited["base"]
     return facts

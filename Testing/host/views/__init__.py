@@ -1,1 +1,4 @@
-"""Views of the scene: real displayable managers of slicer-core in Qt widgets, rendered off screen and painted as images."""
+"""Views of the scene.
+
+Real displayable managers of slicer-core in Qt widgets, rendered off screen and painted as images.
+"""

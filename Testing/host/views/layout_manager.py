@@ -15,15 +15,15 @@ from Testing.host.views.threed_view import qMRMLThreeDWidget
 
 
 @cxx_class("Base/QTGUI/qSlicerLayoutManager.h")
-class qSlicerLayoutManager(QObject):  # noqa: N801 -- Slicer's name
+class qSlicerLayoutManager(QObject):
     """Views in a viewport, arranged as the scene's layout node says.
 
-    The layout node, its descriptions in XML and the logic that makes view nodes of them are Slicer's own. Left out: detached
-    viewports, maximised views, compare views without a description.
+    The layout node, its descriptions in XML and the logic that makes view nodes of them are Slicer's own. Left out:
+    detached viewports, maximised views, compare views without a description.
     """
 
-    layoutChanged = Signal(int)  # noqa: N815 -- Slicer's name
-    selectModule = Signal(str)  # noqa: N815 -- Slicer's name
+    layoutChanged = Signal(int)
+    selectModule = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -127,65 +127,65 @@ class qSlicerLayoutManager(QObject):  # noqa: N801 -- Slicer's name
     def viewport(self) -> QWidget:
         return private(self).viewport
 
-    def setLayout(self, layout: int) -> None:  # noqa: N802 -- Slicer's name
+    def setLayout(self, layout: int) -> None:
         private(self).layout_node.SetViewArrangement(int(layout))
 
-    def layoutLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+    def layoutLogic(self) -> Any:
         return private(self).logic
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return private(self).scene
 
-    def sliceViewNames(self) -> tuple[str, ...]:  # noqa: N802 -- Slicer's name
+    def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(w.sliceViewName for w in self._of_class(qMRMLSliceWidget))
 
-    def sliceWidget(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+    def sliceWidget(self, name: str) -> Any:
         return next((w for w in self._of_class(qMRMLSliceWidget) if w.sliceViewName == name), None)
 
-    def threeDWidget(self, which: int | str) -> Any:  # noqa: N802 -- Slicer's name
+    def threeDWidget(self, which: int | str) -> Any:
         widgets = self._of_class(qMRMLThreeDWidget)
         if isinstance(which, str):
             return next((w for w in widgets if w.mrmlViewNode().GetLayoutName() == which), None)
         return widgets[which] if which < len(widgets) else None
 
-    def plotWidget(self, index: int) -> Any:  # noqa: N802 -- Slicer's name
+    def plotWidget(self, index: int) -> Any:
         widgets = self._of_class(qMRMLPlotWidget)
         return widgets[index] if index < len(widgets) else None
 
-    def tableWidget(self, index: int) -> Any:  # noqa: N802 -- Slicer's name
+    def tableWidget(self, index: int) -> Any:
         widgets = self._of_class(qMRMLTableWidget)
         return widgets[index] if index < len(widgets) else None
 
-    def viewWidget(self, node: Any) -> Any:  # noqa: N802 -- Slicer's name
+    def viewWidget(self, node: Any) -> Any:
         return private(self).widgets.get(node.GetID())
 
-    def activeMRMLThreeDViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def activeMRMLThreeDViewNode(self) -> Any:
         widget = self.threeDWidget(0)
         return widget.mrmlViewNode() if widget is not None else None
 
-    def mrmlSliceLogics(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceLogics(self) -> Any:
         return private(self).application_logic.GetSliceLogics()
 
-    def mrmlViewLogics(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlViewLogics(self) -> Any:
         return private(self).application_logic.GetViewLogics()
 
-    def resetThreeDViews(self) -> None:  # noqa: N802 -- Slicer's name
+    def resetThreeDViews(self) -> None:
         for widget in self._of_class(qMRMLThreeDWidget):
             widget.threeDView().resetCamera()
 
-    def resetSliceViews(self) -> None:  # noqa: N802 -- Slicer's name
+    def resetSliceViews(self) -> None:
         for widget in self._of_class(qMRMLSliceWidget):
             widget.fitSliceToBackground()
 
-    def pauseRender(self) -> None:  # noqa: N802 -- Slicer's name
+    def pauseRender(self) -> None:
         for view in self._views():
             view.pauseRender()
 
-    def resumeRender(self) -> None:  # noqa: N802 -- Slicer's name
+    def resumeRender(self) -> None:
         for view in self._views():
             view.resumeRender()
 
-    def setRenderPaused(self, paused: bool) -> None:  # noqa: N802 -- Slicer's name
+    def setRenderPaused(self, paused: bool) -> None:
         (self.pauseRender if paused else self.resumeRender)()
 
     def _views(self) -> list[Any]:
@@ -195,9 +195,9 @@ class qSlicerLayoutManager(QObject):  # noqa: N801 -- Slicer's name
     layout = Property(
         int, lambda self: private(self).layout_node.GetViewArrangement(), lambda self, v: self.setLayout(v)
     )
-    threeDViewCount = Property(int, lambda self: len(self._of_class(qMRMLThreeDWidget)))  # noqa: N815
-    plotViewCount = Property(int, lambda self: len(self._of_class(qMRMLPlotWidget)))  # noqa: N815
-    tableViewCount = Property(int, lambda self: len(self._of_class(qMRMLTableWidget)))  # noqa: N815
+    threeDViewCount = Property(int, lambda self: len(self._of_class(qMRMLThreeDWidget)))
+    plotViewCount = Property(int, lambda self: len(self._of_class(qMRMLPlotWidget)))
+    tableViewCount = Property(int, lambda self: len(self._of_class(qMRMLTableWidget)))
 
 
 def _splitter(kind: str, items: list[Any], build: Any) -> QWidget:

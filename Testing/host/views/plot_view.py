@@ -15,7 +15,7 @@ LINES = {"none": 0, "solid": 1, "dash": 2, "dot": 3, "dash-dot": 4, "dash-dot-do
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLPlotView.h")
-class qMRMLPlotView(PaintedView):  # noqa: N801 -- Slicer's name
+class qMRMLPlotView(PaintedView):
     """A vtkMRMLPlotChartNode's series as lines, bars or points, with titles, legend, grid and axes' ranges.
 
     Left out: selection of points, labels at points, logarithmic axes, interaction modes.
@@ -32,7 +32,7 @@ class qMRMLPlotView(PaintedView):  # noqa: N801 -- Slicer's name
         state.renderer.AddActor(actor)
         private(self, chart=chart, actor=actor, node=None, observed=[])
 
-    def setMRMLPlotViewNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLPlotViewNode(self, node: Any) -> None:
         private(self).node = node
         node.AddObserver("ModifiedEvent", lambda *_: self._rebuild())
         self._rebuild()
@@ -98,13 +98,13 @@ class qMRMLPlotView(PaintedView):  # noqa: N801 -- Slicer's name
             if not automatic:
                 axis.SetRange(*limits)
 
-    def fitToContent(self) -> None:  # noqa: N802 -- Slicer's name
+    def fitToContent(self) -> None:
         private(self).chart.RecalculateBounds()
         self._schedule_render()
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLPlotWidget.h")
-class qMRMLPlotWidget(QFrame):  # noqa: N801 -- Slicer's name
+class qMRMLPlotWidget(QFrame):
     """A plot view under its bar. Left out: the bar's controls."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -118,13 +118,13 @@ class qMRMLPlotWidget(QFrame):  # noqa: N801 -- Slicer's name
         layout.addWidget(view, 1)
         private(self, label=label, view=view, node=None)
 
-    def setMRMLPlotViewNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLPlotViewNode(self, node: Any) -> None:
         private(self).node = node
         private(self).label.text = node.GetLayoutLabel() or "P"
         private(self).view.setMRMLPlotViewNode(node)
 
-    def mrmlPlotViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlPlotViewNode(self) -> Any:
         return private(self).node
 
-    def plotView(self) -> qMRMLPlotView:  # noqa: N802 -- Slicer's name
+    def plotView(self) -> qMRMLPlotView:
         return private(self).view

@@ -1,7 +1,7 @@
 """A VTK render window in a Qt widget, drawn off screen.
 
-Slicer's views are native OpenGL widgets. Here VTK renders into memory (EGL or OSMesa) and the widget paints the picture,
-so it works without a screen and `QWidget.grab()` shows what a person would see.
+Slicer's views are native OpenGL widgets. Here VTK renders into memory (EGL or OSMesa) and the widget paints the
+picture, so it works without a screen and `QWidget.grab()` shows what a person would see.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class PaintedView(QWidget):
         state.pixels = np.ascontiguousarray(vtk_to_numpy(pixels).reshape(height, width, 4)[::-1])
         state.image = QImage(state.pixels.data, width, height, 4 * width, QImage.Format_RGBX8888)
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
         state, ratio = private(self), self.devicePixelRatioF()
         width, height = max(1, int(self.width * ratio)), max(1, int(self.height * ratio))
@@ -86,11 +86,11 @@ class PaintedView(QWidget):
         state.interactor.ConfigureEvent()
         self._schedule_render()
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def showEvent(self, event: Any) -> None:
         super().showEvent(event)
         self._schedule_render()
 
-    def paintEvent(self, _event: Any) -> None:  # noqa: N802 -- Qt's name
+    def paintEvent(self, _event: Any) -> None:
         state = private(self)
         if state.image is None:
             self._render_now()
@@ -109,21 +109,21 @@ class PaintedView(QWidget):
             record_slot_error(f"{name} in a view", error)
         self._schedule_render()
 
-    def mousePressEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def mousePressEvent(self, event: Any) -> None:
         if event.button() in BUTTONS:
             self._pass_on(event, f"{BUTTONS[event.button()]}PressEvent")
 
-    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def mouseReleaseEvent(self, event: Any) -> None:
         if event.button() in BUTTONS:
             self._pass_on(event, f"{BUTTONS[event.button()]}ReleaseEvent")
 
-    def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def mouseMoveEvent(self, event: Any) -> None:
         self._pass_on(event, "MouseMoveEvent")
 
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def wheelEvent(self, event: Any) -> None:
         self._pass_on(event, "MouseWheelForwardEvent" if event.angleDelta().y() > 0 else "MouseWheelBackwardEvent")
 
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802 -- Qt's name
+    def keyPressEvent(self, event: Any) -> None:
         symbol = KEYS.get(event.key(), event.text())
         if not symbol:
             return
@@ -136,31 +136,31 @@ class PaintedView(QWidget):
 class RenderView(PaintedView):
     """What ctkVTKAbstractView offers. Left out: corner annotation, frames per second, cursors."""
 
-    def renderWindow(self) -> Any:  # noqa: N802 -- CTK's name
+    def renderWindow(self) -> Any:
         return private(self).window
 
     def interactor(self) -> Any:
         return private(self).interactor
 
-    def interactorStyle(self) -> Any:  # noqa: N802 -- CTK's name
+    def interactorStyle(self) -> Any:
         return private(self).interactor.GetInteractorStyle()
 
-    def scheduleRender(self) -> None:  # noqa: N802 -- CTK's name
+    def scheduleRender(self) -> None:
         self._schedule_render()
 
-    def forceRender(self) -> None:  # noqa: N802 -- CTK's name
+    def forceRender(self) -> None:
         self._render_now()
 
-    def pauseRender(self) -> None:  # noqa: N802 -- CTK's name
+    def pauseRender(self) -> None:
         private(self).pauses += 1
 
-    def resumeRender(self) -> None:  # noqa: N802 -- CTK's name
+    def resumeRender(self) -> None:
         state = private(self)
         state.pauses = max(0, state.pauses - 1)
         if not state.pauses:
             self._schedule_render()
 
-    def setBackgroundColor(self, color: QColor) -> None:  # noqa: N802 -- CTK's name
+    def setBackgroundColor(self, color: QColor) -> None:
         private(self).renderer.SetBackground(color.redF(), color.greenF(), color.blueF())
         self._schedule_render()
 
@@ -171,8 +171,8 @@ class RenderView(PaintedView):
     def _background(self) -> QColor:
         return QColor.fromRgbF(*private(self).renderer.GetBackground())
 
-    renderEnabled = Property(bool, lambda self: private(self).enabled, _set_render_enabled)  # noqa: N815
-    backgroundColor = Property(QColor, _background, setBackgroundColor)  # noqa: N815 -- CTK's name
+    renderEnabled = Property(bool, lambda self: private(self).enabled, _set_render_enabled)
+    backgroundColor = Property(QColor, _background, setBackgroundColor)
 
 
 def displayable_managers(view: PaintedView, factory_class: Any, names: tuple[str, ...], application_logic: Any) -> Any:

@@ -24,7 +24,7 @@ MANAGERS = tuple(
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceView.h")
-class qMRMLSliceView(RenderView):  # noqa: N801 -- Slicer's name
+class qMRMLSliceView(RenderView):
     """A slice of the scene, by Slicer's own logic and displayable managers. Left out: light boxes."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -76,27 +76,27 @@ class qMRMLSliceView(RenderView):  # noqa: N801 -- Slicer's name
             state.actor.SetVisibility(connection is not None)
         self.scheduleRender()
 
-    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceNode(self) -> Any:
         return private(self).logic.GetSliceNode()
 
-    def sliceViewInteractorStyle(self) -> Any:  # noqa: N802 -- Slicer's name
+    def sliceViewInteractorStyle(self) -> Any:
         return private(self).style
 
-    def interactorObserver(self) -> Any:  # noqa: N802 -- Slicer's name
+    def interactorObserver(self) -> Any:
         return private(self).style
 
-    def displayableManagerByClassName(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+    def displayableManagerByClassName(self, name: str) -> Any:
         return private(self).group.GetDisplayableManagerByClassName(name)
 
-    def convertDeviceToXYZ(self, position: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+    def convertDeviceToXYZ(self, position: Any) -> tuple[float, ...]:
         """View coordinates (x right, y up, in pixels) of a mouse position in the widget."""
         return (float(position[0]), float(self.height - position[1] - 1), 0.0)
 
-    def convertXYZToRAS(self, xyz: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+    def convertXYZToRAS(self, xyz: Any) -> tuple[float, ...]:
         """World coordinates, RAS mm."""
         return self.mrmlSliceNode().GetXYToRAS().MultiplyPoint([*xyz, 1.0])[:3]
 
-    def convertRASToXYZ(self, ras: Any) -> tuple[float, ...]:  # noqa: N802 -- Slicer's name
+    def convertRASToXYZ(self, ras: Any) -> tuple[float, ...]:
         """View coordinates of a world point, RAS mm."""
         inverse = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.mrmlSliceNode().GetXYToRAS(), inverse)
@@ -104,7 +104,7 @@ class qMRMLSliceView(RenderView):  # noqa: N801 -- Slicer's name
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceControllerWidget.h")
-class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
+class qMRMLSliceControllerWidget(QFrame):
     """The bar over a slice view: its label and the offset. Left out: everything behind the pin."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -120,7 +120,7 @@ class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
         private(self, label=label, slider=slider, logic=None, updating=False)
         slider.connect("valueChanged(double)", self.setSliceOffsetValue)
 
-    def setSliceLogic(self, logic: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setSliceLogic(self, logic: Any) -> None:
         node = logic.GetSliceNode()
         private(self).logic = logic
         color = ",".join(str(int(255 * c)) for c in node.GetLayoutColor())
@@ -130,7 +130,7 @@ class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
         logic.GetSliceCompositeNode().AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRMLView())
         self.updateWidgetFromMRMLView()
 
-    def updateWidgetFromMRMLView(self) -> None:  # noqa: N802 -- Slicer's name
+    def updateWidgetFromMRMLView(self) -> None:
         state = private(self)
         if state.updating:
             return
@@ -143,7 +143,7 @@ class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
         state.slider.value = offset
         state.updating = False
 
-    def setSliceOffsetValue(self, offset: float) -> None:  # noqa: N802 -- Slicer's name
+    def setSliceOffsetValue(self, offset: float) -> None:
         state = private(self)
         if state.updating:
             return
@@ -153,30 +153,30 @@ class qMRMLSliceControllerWidget(QFrame):  # noqa: N801 -- Slicer's name
         state.logic.EndSliceOffsetInteraction()
         state.updating = False
 
-    def sliceOffsetSlider(self) -> Any:  # noqa: N802 -- Slicer's name
+    def sliceOffsetSlider(self) -> Any:
         return private(self).slider
 
-    def sliceLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+    def sliceLogic(self) -> Any:
         return private(self).logic
 
-    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceNode(self) -> Any:
         return private(self).logic.GetSliceNode()
 
-    def mrmlSliceCompositeNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceCompositeNode(self) -> Any:
         return private(self).logic.GetSliceCompositeNode()
 
-    def fitSliceToBackground(self) -> None:  # noqa: N802 -- Slicer's name
+    def fitSliceToBackground(self) -> None:
         private(self).logic.FitSliceToBackground(True)
 
-    def setSliceVisible(self, visible: bool) -> None:  # noqa: N802 -- Slicer's name
+    def setSliceVisible(self, visible: bool) -> None:
         private(self).logic.GetSliceNode().SetSliceVisible(visible)
 
-    def setSliceLink(self, linked: bool) -> None:  # noqa: N802 -- Slicer's name
+    def setSliceLink(self, linked: bool) -> None:
         private(self).logic.GetSliceCompositeNode().SetLinkedControl(linked)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceWidget.h")
-class qMRMLSliceWidget(QFrame):  # noqa: N801 -- Slicer's name
+class qMRMLSliceWidget(QFrame):
     """A slice view under its bar."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -195,29 +195,29 @@ class qMRMLSliceWidget(QFrame):  # noqa: N801 -- Slicer's name
         private(self).view._connect_to(slice_logic, application_logic)
         private(self).controller.setSliceLogic(slice_logic)
 
-    def sliceView(self) -> qMRMLSliceView:  # noqa: N802 -- Slicer's name
+    def sliceView(self) -> qMRMLSliceView:
         return private(self).view
 
-    def sliceController(self) -> qMRMLSliceControllerWidget:  # noqa: N802 -- Slicer's name
+    def sliceController(self) -> qMRMLSliceControllerWidget:
         return private(self).controller
 
-    def sliceLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+    def sliceLogic(self) -> Any:
         return private(self).logic
 
-    def mrmlSliceNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceNode(self) -> Any:
         return private(self).logic.GetSliceNode()
 
-    def mrmlSliceCompositeNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlSliceCompositeNode(self) -> Any:
         return private(self).logic.GetSliceCompositeNode()
 
-    def fitSliceToBackground(self) -> None:  # noqa: N802 -- Slicer's name
+    def fitSliceToBackground(self) -> None:
         private(self).logic.FitSliceToBackground(True)
 
-    def setSliceOrientation(self, orientation: str) -> None:  # noqa: N802 -- Slicer's name
+    def setSliceOrientation(self, orientation: str) -> None:
         self.mrmlSliceNode().SetOrientation(orientation)
 
-    sliceOrientation = Property(  # noqa: N815 -- Slicer's name
+    sliceOrientation = Property(
         str, lambda self: self.mrmlSliceNode().GetOrientation(), lambda self, o: self.setSliceOrientation(o)
     )
-    sliceViewName = Property(str, lambda self: self.mrmlSliceNode().GetLayoutName())  # noqa: N815 -- Slicer's name
-    sliceViewLabel = Property(str, lambda self: self.mrmlSliceNode().GetLayoutLabel())  # noqa: N815 -- Slicer's name
+    sliceViewName = Property(str, lambda self: self.mrmlSliceNode().GetLayoutName())
+    sliceViewLabel = Property(str, lambda self: self.mrmlSliceNode().GetLayoutLabel())

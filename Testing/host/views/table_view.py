@@ -12,10 +12,10 @@ from Testing.host.pythonqt import cxx_class, private
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLTableView.h")
-class qMRMLTableView(QTableView):  # noqa: N801 -- Slicer's name
+class qMRMLTableView(QTableView):
     """A vtkMRMLTableNode's cells, to edit and to copy. Left out: insertion, locked rows, transposition, pasting."""
 
-    mrmlSceneChanged = Signal(object)  # noqa: N815 -- Slicer's name
+    mrmlSceneChanged = Signal(object)
     _vtk_signatures = {"mrmlSceneChanged": ("mrmlSceneChanged(vtkMRMLScene*)",)}  # noqa: RUF012
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -25,15 +25,15 @@ class qMRMLTableView(QTableView):  # noqa: N801 -- Slicer's name
         self.setModel(model)
         model.itemChanged.connect(self._on_edited)
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLScene(self, scene: Any) -> None:
         if scene is not private(self).scene:
             private(self).scene = scene
             self.mrmlSceneChanged.emit(scene)
 
-    def mrmlScene(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlScene(self) -> Any:
         return private(self).scene
 
-    def setMRMLTableNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLTableNode(self, node: Any) -> None:
         state = private(self)
         if state.node is not None:
             state.node.RemoveObserver(state.tag)
@@ -42,10 +42,10 @@ class qMRMLTableView(QTableView):  # noqa: N801 -- Slicer's name
             state.tag = node.AddObserver("ModifiedEvent", lambda *_: self._fill())
         self._fill()
 
-    def mrmlTableNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlTableNode(self) -> Any:
         return private(self).node
 
-    def tableModel(self) -> QStandardItemModel:  # noqa: N802 -- Slicer's name
+    def tableModel(self) -> QStandardItemModel:
         return private(self).model
 
     def _fill(self) -> None:
@@ -64,7 +64,7 @@ class qMRMLTableView(QTableView):  # noqa: N801 -- Slicer's name
         if not state.filling:
             state.node.SetCellText(item.row(), item.column(), item.text())
 
-    def copySelection(self) -> None:  # noqa: N802 -- Slicer's name
+    def copySelection(self) -> None:
         """Put the selected cells on the clipboard, with tabs between columns."""
         rows: dict[int, list[str]] = {}
         for index in sorted(self.selectionModel().selectedIndexes(), key=lambda i: (i.row(), i.column())):
@@ -73,7 +73,7 @@ class qMRMLTableView(QTableView):  # noqa: N801 -- Slicer's name
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLTableWidget.h")
-class qMRMLTableWidget(QFrame):  # noqa: N801 -- Slicer's name
+class qMRMLTableWidget(QFrame):
     """A table view of the layout."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -83,7 +83,7 @@ class qMRMLTableWidget(QFrame):  # noqa: N801 -- Slicer's name
         private(self, view=qMRMLTableView(), node=None)
         layout.addWidget(private(self).view)
 
-    def setMRMLTableViewNode(self, node: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setMRMLTableViewNode(self, node: Any) -> None:
         private(self).node = node
         node.AddObserver("ModifiedEvent", lambda *_: self._show())
         self._show()
@@ -93,8 +93,8 @@ class qMRMLTableWidget(QFrame):  # noqa: N801 -- Slicer's name
         if table is not private(self).view.mrmlTableNode():
             private(self).view.setMRMLTableNode(table)
 
-    def mrmlTableViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlTableViewNode(self) -> Any:
         return private(self).node
 
-    def tableView(self) -> qMRMLTableView:  # noqa: N802 -- Slicer's name
+    def tableView(self) -> qMRMLTableView:
         return private(self).view

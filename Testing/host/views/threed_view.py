@@ -23,7 +23,7 @@ SKY, HORIZON = (0.7569, 0.7647, 0.9098), (0.4549, 0.4706, 0.7451)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLThreeDView.h")
-class qMRMLThreeDView(RenderView):  # noqa: N801 -- Slicer's name
+class qMRMLThreeDView(RenderView):
     """The scene in 3D, by Slicer's own displayable managers. Left out: shadows, stereo, spin and rock."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,21 +49,21 @@ class qMRMLThreeDView(RenderView):  # noqa: N801 -- Slicer's name
         state.node = node
         state.group.SetMRMLDisplayableNode(node)
 
-    def mrmlViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlViewNode(self) -> Any:
         return private(self).node
 
-    def cameraNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def cameraNode(self) -> Any:
         import slicer
 
         return slicer.modules.cameras.logic().GetViewActiveCameraNode(private(self).node)
 
-    def interactorObserver(self) -> Any:  # noqa: N802 -- Slicer's name
+    def interactorObserver(self) -> Any:
         return private(self).style
 
-    def displayableManagerByClassName(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+    def displayableManagerByClassName(self, name: str) -> Any:
         return private(self).group.GetDisplayableManagerByClassName(name)
 
-    def resetFocalPoint(self) -> None:  # noqa: N802 -- CTK's name
+    def resetFocalPoint(self) -> None:
         """Look at the middle of what is visible."""
         state = private(self)
         bounds = [0.0] * 6
@@ -77,12 +77,12 @@ class qMRMLThreeDView(RenderView):  # noqa: N801 -- Slicer's name
             state.renderer.ResetCameraClippingRange()
         self.scheduleRender()
 
-    def resetCamera(self) -> None:  # noqa: N802 -- CTK's name
+    def resetCamera(self) -> None:
         """Show everything that is visible."""
         private(self).renderer.ResetCamera()
         self.scheduleRender()
 
-    def rotateToViewAxis(self, axis: Any) -> None:  # noqa: N802 -- Slicer's name
+    def rotateToViewAxis(self, axis: Any) -> None:
         """Look from an axis: 0 to 5 for R, L, S, I, A, P -- as vtkMRMLCameraNode counts directions."""
         camera = self.cameraNode()
         camera.RotateTo(int(axis))
@@ -90,7 +90,7 @@ class qMRMLThreeDView(RenderView):  # noqa: N801 -- Slicer's name
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLThreeDWidget.h")
-class qMRMLThreeDWidget(QFrame):  # noqa: N801 -- Slicer's name
+class qMRMLThreeDWidget(QFrame):
     """A 3D view under its bar. Left out: the bar's controls."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -109,11 +109,11 @@ class qMRMLThreeDWidget(QFrame):  # noqa: N801 -- Slicer's name
         private(self).label.text = view_logic.GetViewNode().GetLayoutLabel() or "1"
         private(self).view._connect_to(view_logic, application_logic)
 
-    def threeDView(self) -> qMRMLThreeDView:  # noqa: N802 -- Slicer's name
+    def threeDView(self) -> qMRMLThreeDView:
         return private(self).view
 
-    def viewLogic(self) -> Any:  # noqa: N802 -- Slicer's name
+    def viewLogic(self) -> Any:
         return private(self).logic
 
-    def mrmlViewNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def mrmlViewNode(self) -> Any:
         return private(self).view.mrmlViewNode()

@@ -1,8 +1,8 @@
 """What the real PythonQt 4.1.0 answers, asked of the host.
 
 Each probe is a piece of code, PythonQt's recorded answer, and -- where the host differs on purpose -- the host's. The
-differences are of three kinds: STRICTER (PythonQt would go on with a wrong thing), SLICER (Slicer builds PythonQt with an
-option that the recorded one lacks) and KIND (the host's classes inherit, PythonQt's do not).
+differences are of three kinds: STRICTER (PythonQt would go on with a wrong thing), SLICER (Slicer builds PythonQt
+with an option that the recorded one lacks) and KIND (the host's classes inherit, PythonQt's do not).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def subclass(it: Any) -> Any:
             it.qt.QWidget.__init__(self)
             self.extra = 1
 
-        def sizeHint(self):
+        def sizeHint(self):  # noqa: N802 -- Qt's name
             return it.qt.QSize(33, 44)
 
     it.keep = Sub()
@@ -148,9 +148,7 @@ SAME: list[Probe] = [
     ("className", lambda it: it.b.className(), "'QPushButton'"),
     (
         "findChildren(type)",
-        after(
-            lambda it: it.b.setObjectName("bb"), lambda it: [x.objectName for x in it.w.findChildren(it.qt.QWidget)]
-        ),
+        after(lambda it: it.b.setObjectName("bb"), lambda it: [x.objectName for x in it.w.findChildren(it.qt.QWidget)]),
         "['bb']",
     ),
     (
@@ -172,7 +170,7 @@ SAME: list[Probe] = [
     ("QProcess exit", lambda it: run_process(it)[4:], "(0, 0)"),
     (
         "QProcess finished sig",
-        lambda it: it.p.connect("finished(int,QProcess::ExitStatus)", lambda a, b: 0),
+        lambda it: it.p.connect("finished(int,QProcess::ExitStatus)", lambda _code, _status: 0),
         "True",
     ),
     ("QColor name", lambda it: it.qt.QColor(1, 2, 3).name(), "'#010203'"),
@@ -223,7 +221,7 @@ DIFFERENT: list[tuple[str, Callable[[Any], Any], str, type[Exception] | str]] = 
     ("name set", after(put("b", "name", "dd"), lambda it: it.b.objectName), SLICER, "'dd'"),
     (
         "isinstance",
-        lambda it: (isinstance(it.b, it.qt.QWidget), type(it.b) == it.qt.QPushButton),
+        lambda it: (isinstance(it.b, it.qt.QWidget), type(it.b) is it.qt.QPushButton),
         KIND,
         "(True, True)",
     ),

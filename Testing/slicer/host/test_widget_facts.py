@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from Testing.host.tools import widget_facts
 
 FACTS = json.loads(widget_facts.TARGET.read_text())
@@ -22,6 +23,7 @@ TYPES = {
 def classes(application):
     import ctk
     import slicer
+
     from Testing.host.application import app, io_manager, main_window, modules
 
     places = (ctk, slicer, app, io_manager, main_window, modules)
@@ -85,6 +87,7 @@ def test_every_signal_exists_with_its_signature(classes, name):
 @pytest.mark.parametrize("name", sorted(FACTS))
 def test_every_method_exists_and_takes_as_many_arguments(classes, name):
     from PySide6.QtCore import Property
+
     from Testing.host.pythonqt.classes import is_virtual
     from Testing.host.pythonqt.properties import PropertyAttribute
     from Testing.host.pythonqt.signals import SignalAttribute
@@ -112,7 +115,8 @@ def test_a_method_that_is_not_a_slot_in_slicer_is_out_of_reach(classes):
     assert "collapsed" in FACTS["ctkCollapsibleButton"]["properties"]
 
 
-@pytest.mark.skipif(not (SLICER and CTK), reason="set SLICER_SOURCE and CTK_SOURCE to checkouts to read the headers anew")
+@pytest.mark.skipif(
+    not (SLICER and CTK), reason="set SLICER_SOURCE and CTK_SOURCE to checkouts to read the headers anew"
+)
 def test_the_facts_are_what_the_headers_say():
-    headers = {name: cls_header for name, cls_header in widget_facts.host_classes().items()}
-    assert widget_facts.extract(Path(SLICER), Path(CTK), headers) == FACTS
+    assert widget_facts.extract(Path(SLICER), Path(CTK), widget_facts.host_classes()) == FACTS

@@ -1,7 +1,7 @@
 """Stand-in for Slicer's SampleData module: registration, and data made or loaded by a module's own function.
 
-Left out: the gallery of samples, Slicer's built-in samples, and every download -- a source with URLs raises, since the host
-never goes to the network.
+Left out: the gallery of samples, Slicer's built-in samples, and every download -- a source with URLs raises, since
+the host never goes to the network.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import slicer
 class SampleDataSource:
     """One set of sample data."""
 
-    sampleName: str  # noqa: N815 -- Slicer's name
+    sampleName: str
     uris: Any = None
-    fileNames: Any = None  # noqa: N815 -- Slicer's name
-    nodeNames: Any = None  # noqa: N815 -- Slicer's name
-    customDownloader: Callable[[Any], Any] | None = None  # noqa: N815 -- Slicer's name
-    thumbnailFileName: str | None = None  # noqa: N815 -- Slicer's name
-    loadFileTypes: Any = None  # noqa: N815 -- Slicer's name
-    loadFiles: Any = None  # noqa: N815 -- Slicer's name
-    loadFileProperties: dict[str, Any] = dataclasses.field(default_factory=dict)  # noqa: N815 -- Slicer's name
+    fileNames: Any = None
+    nodeNames: Any = None
+    customDownloader: Callable[[Any], Any] | None = None
+    thumbnailFileName: str | None = None
+    loadFileTypes: Any = None
+    loadFiles: Any = None
+    loadFileProperties: dict[str, Any] = dataclasses.field(default_factory=dict)
     checksums: Any = None
 
 
@@ -33,26 +33,26 @@ class SampleDataLogic:
     """Registration and loading of sample data."""
 
     @staticmethod
-    def registerCustomSampleDataCategory(category: str, title: str) -> None:  # noqa: N802 -- Slicer's name
+    def registerCustomSampleDataCategory(category: str, title: str) -> None:
         """Name a category as people see it."""
         if not hasattr(slicer.modules, "sampleDataSourceCategories"):
             slicer.modules.sampleDataSourceCategories = {}
         slicer.modules.sampleDataSourceCategories.setdefault(category, {})["title"] = title
 
     @staticmethod
-    def registerCustomSampleDataSource(category: str = "Custom", **source: Any) -> None:  # noqa: N802 -- Slicer's name
+    def registerCustomSampleDataSource(category: str = "Custom", **source: Any) -> None:
         """Add a set of data; the arguments are those of `SampleDataSource`."""
         if not hasattr(slicer.modules, "sampleDataSources"):
             slicer.modules.sampleDataSources = {}
         known = slicer.modules.sampleDataSources.setdefault(category, [])
         known[:] = [s for s in known if s.sampleName != source["sampleName"]] + [SampleDataSource(**source)]
 
-    def sourceForSampleName(self, sampleName: str) -> SampleDataSource | None:  # noqa: N802, N803 -- Slicer's names
+    def sourceForSampleName(self, sampleName: str) -> SampleDataSource | None:
         """A registered set by its name."""
         sources = getattr(slicer.modules, "sampleDataSources", {})
         return next((s for some in sources.values() for s in some if s.sampleName == sampleName), None)
 
-    def downloadFromSource(self, source: SampleDataSource) -> Any:  # noqa: N802 -- Slicer's name
+    def downloadFromSource(self, source: SampleDataSource) -> Any:
         """Make the data with the source's own function.
 
         Raises:
@@ -63,7 +63,7 @@ class SampleDataLogic:
         return source.customDownloader(source)
 
 
-def downloadSample(sampleName: str) -> Any:  # noqa: N802, N803 -- Slicer's names
+def downloadSample(sampleName: str) -> Any:
     """Make a registered set of sample data; its first node if there are several."""
     source = SampleDataLogic().sourceForSampleName(sampleName)
     if source is None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import qt
-
 import slicer
 
 __all__ = [
@@ -45,17 +44,17 @@ class ScriptedLoadableModule:
             slicer.selfTests = {}
         slicer.selfTests[self.moduleName] = self.runTest
 
-    def resourcePath(self, filename: str) -> str:  # noqa: N802 -- Slicer's name
+    def resourcePath(self, filename: str) -> str:
         """A path in `Resources/` beside the module's own file."""
         return str(Path(self.parent.path).parent / "Resources" / filename)
 
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:  # noqa: N802, N803 -- Slicer's names
+    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
         """A paragraph with a link to the documentation."""
         base = slicer.app.documentationBaseUrl
         url = base + docPage if docPage else slicer.app.moduleDocumentationUrl(self.moduleName)
         return f'<p>For more information, see the <a href="{url}">online documentation</a>.</p>'
 
-    def runTest(self, msec: int = 100, **kwargs: Any) -> None:  # noqa: N802 -- Slicer's name
+    def runTest(self, msec: int = 100, **kwargs: Any) -> None:
         """Run the module's ...Test class."""
         module = importlib.import_module(self.__module__)
         case = getattr(module, f"{self.moduleName}Test", None)
@@ -85,7 +84,7 @@ class ScriptedLoadableModuleWidget:
             parent.show()
         slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
-    def resourcePath(self, filename: str) -> str:  # noqa: N802 -- Slicer's name
+    def resourcePath(self, filename: str) -> str:
         """A path in `Resources/` beside the module's own file."""
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / filename)
 
@@ -95,12 +94,12 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """Called before the module goes."""
 
-    def _onModuleAboutToBeUnloaded(self, name: str) -> None:  # noqa: N802 -- slicer.util calls it by this name
+    def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         if name == self.moduleName:
             self.cleanup()
             slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
-    def onReload(self) -> None:  # noqa: N802 -- Slicer's name
+    def onReload(self) -> None:
         """Load the module's source anew and build the panel again."""
         slicer.util.reloadScriptedModule(self.moduleName)
 
@@ -113,7 +112,7 @@ class ScriptedLoadableModuleLogic:
         self.moduleName = self.__class__.__name__.removesuffix("Logic")
         self.isSingletonParameterNode = True
 
-    def getParameterNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def getParameterNode(self) -> Any:
         """The module's parameter node; made if there is none."""
         if self.isSingletonParameterNode:
             node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
@@ -124,12 +123,12 @@ class ScriptedLoadableModuleLogic:
         nodes = self.getAllParameterNodes()
         return nodes[0] if nodes else slicer.mrmlScene.AddNode(self.createParameterNode())
 
-    def getAllParameterNodes(self) -> list[Any]:  # noqa: N802 -- Slicer's name
+    def getAllParameterNodes(self) -> list[Any]:
         """All of the module's parameter nodes."""
         nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
         return [n for n in nodes if n.GetAttribute("ModuleName") == self.moduleName]
 
-    def createParameterNode(self) -> Any:  # noqa: N802 -- Slicer's name
+    def createParameterNode(self) -> Any:
         """A new parameter node, not yet in the scene."""
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
         node.UnRegister(None)  # Python holds it now
@@ -148,11 +147,11 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         self.moduleTestNames = [n for n in dir(self) if "test" in n and callable(getattr(self, n))]
         self.enableScreenshots = False
 
-    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:  # noqa: N802, N803
+    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:
         """Show a message for a while, and let the event loop catch up."""
         slicer.util.delayDisplay(message, getattr(self, "messageDelay", msec or requestedDelay or 100))
 
-    def runTest(self) -> None:  # noqa: N802 -- unittest's name
+    def runTest(self) -> None:
         """Run all methods with 'test' in their names."""
         if not self.moduleTestNames:
             logging.warning(f"No test is defined in {self.__class__.__name__}")

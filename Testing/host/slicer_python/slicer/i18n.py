@@ -13,7 +13,7 @@ def translate(context: str, text: str) -> str:
     return str(slicer.app.translate(context, text))
 
 
-def getContext(source_file: str) -> str:  # noqa: N802 -- Slicer's name
+def getContext(source_file: str) -> str:
     """A file's context in translation files: its name, after its package's if it is in one."""
     path = Path(source_file)
     return f"{path.parent.name}.{path.stem}" if (path.parent / "__init__.py").is_file() else path.stem

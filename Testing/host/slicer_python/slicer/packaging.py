@@ -103,8 +103,8 @@ def pip_install(
     blocking: bool = True,
     show_progress: bool = True,
     requester: str | None = None,
-    logCallback: Callable[[str], None] | None = None,  # noqa: N803 -- Slicer's name
-    completedCallback: Callable[[int], None] | None = None,  # noqa: N803 -- Slicer's name
+    logCallback: Callable[[str], None] | None = None,
+    completedCallback: Callable[[int], None] | None = None,
 ) -> list[str] | None:
     """Record an installation."""
     _record(requirements, skip_packages, constraints, requester, None)

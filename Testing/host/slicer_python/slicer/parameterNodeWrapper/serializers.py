@@ -60,7 +60,11 @@ class TextSerializer(Serializer):
     """A value that has a text: numbers, strings, truth values, paths, members of an enumeration."""
 
     def __init__(
-        self, kind: type | tuple[type, ...], default: Any, to_text: Callable[[Any], str], from_text: Callable[[str], Any]
+        self,
+        kind: type | tuple[type, ...],
+        default: Any,
+        to_text: Callable[[Any], str],
+        from_text: Callable[[str], Any],
     ) -> None:
         self.validators = (NotNone(), IsInstance(kind))
         self._default, self._to_text, self._from_text = default, to_text, from_text

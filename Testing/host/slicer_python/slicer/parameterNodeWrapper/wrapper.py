@@ -32,7 +32,9 @@ class Parameter:
         if owner is None:
             return self
         if self.name not in owner._cache:
-            self.write_default(owner.parameterNode, owner._prefix + self.name)  # closing the scene takes parameters away
+            self.write_default(
+                owner.parameterNode, owner._prefix + self.name
+            )  # closing the scene takes parameters away
             owner._cache[self.name] = self.serializer.read(owner.parameterNode, owner._prefix + self.name)
         return owner._cache[self.name]
 
@@ -53,10 +55,10 @@ _NOTHING = object()
 class Wrapper:
     """What a decorated class can do. `parameterNode` is the vtkMRMLScriptedModuleNode behind it."""
 
-    allParameters: typing.ClassVar[dict[str, Parameter]] = {}  # noqa: N815 -- Slicer's name
+    allParameters: typing.ClassVar[dict[str, Parameter]] = {}
     _is_parameter_node_wrapper = True
 
-    def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:  # noqa: N803 -- Slicer's name
+    def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:
         self.parameterNode, self._prefix = parameterNode, prefix or ""
         self._cache: dict[str, Any] = {}
         self._guis: dict[int, tuple[dict[str, Connector], int]] = {}
@@ -79,34 +81,36 @@ class Wrapper:
 
     def _parameter(self, name: str) -> Parameter:
         if name not in self.allParameters:
-            raise ValueError(f"Cannot find a param with the given name: {name}; there are {', '.join(self.allParameters)}")
+            raise ValueError(
+                f"Cannot find a param with the given name: {name}; there are {', '.join(self.allParameters)}"
+            )
         return self.allParameters[name]
 
     def default(self, name: str) -> Default:
         return self._parameter(name).default
 
-    def dataType(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+    def dataType(self, name: str) -> Any:
         return self._parameter(name).annotation
 
-    def getValue(self, name: str) -> Any:  # noqa: N802 -- Slicer's name
+    def getValue(self, name: str) -> Any:
         return getattr(self, self._parameter(name).name)
 
-    def setValue(self, name: str, value: Any) -> None:  # noqa: N802 -- Slicer's name
+    def setValue(self, name: str, value: Any) -> None:
         setattr(self, self._parameter(name).name, value)
 
-    def isCached(self, name: str) -> bool:  # noqa: N802 -- Slicer's name
+    def isCached(self, name: str) -> bool:
         return bool(self._parameter(name))
 
     # Widgets
 
-    def connectGui(self, gui: Any) -> int:  # noqa: N802 -- Slicer's name
+    def connectGui(self, gui: Any) -> int:
         """Bind the widgets whose dynamic property SlicerParameterName names a parameter; give a tag to undo it."""
         is_widget = getattr(gui, "isWidgetType", lambda: False)()
         widgets = gui.findChildren(qt.QWidget) if is_widget else vars(gui).values()
         named = {w.property(SlicerParameterNamePropertyName): w for w in widgets}
         return self.connectParametersToGui({name: w for name, w in named.items() if name})
 
-    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:  # noqa: N802 -- Slicer's name
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         """Bind widgets to parameters, given by name; give a tag to undo it."""
         connectors = {name: connector_for(w, self._parameter(name).annotation) for name, w in mapping.items()}
         tag, self._next_tag = self._next_tag, self._next_tag + 1
@@ -117,7 +121,7 @@ class Wrapper:
         self._guis[tag] = (connectors, observer)
         return tag
 
-    def disconnectGui(self, tag: int | None) -> None:  # noqa: N802 -- Slicer's name
+    def disconnectGui(self, tag: int | None) -> None:
         if tag in self._guis:
             connectors, observer = self._guis.pop(tag)
             self.RemoveObserver(observer)
@@ -145,26 +149,26 @@ class Wrapper:
 
     # The node behind
 
-    def StartModify(self) -> Any:  # noqa: N802 -- VTK's name
+    def StartModify(self) -> Any:
         return self.parameterNode.StartModify()
 
-    def EndModify(self, was: Any) -> Any:  # noqa: N802 -- VTK's name
+    def EndModify(self, was: Any) -> Any:
         return self.parameterNode.EndModify(was)
 
-    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:  # noqa: N802 -- VTK's name
+    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
         return int(self.parameterNode.AddObserver(event, callback, priority))
 
-    def RemoveObserver(self, tag: int) -> None:  # noqa: N802 -- VTK's name
+    def RemoveObserver(self, tag: int) -> None:
         self.parameterNode.RemoveObserver(tag)
 
-    def Modified(self) -> None:  # noqa: N802 -- VTK's name
+    def Modified(self) -> None:
         self.parameterNode.Modified()
 
 
 RESERVED = {n for n in vars(Wrapper) if not n.startswith("__")}
 
 
-def parameterNodeWrapper(classtype: type | None = None) -> Any:  # noqa: N802 -- Slicer's name
+def parameterNodeWrapper(classtype: type | None = None) -> Any:
     """Make a class of annotated members a typed view of a parameter node."""
     if classtype is None:
         return parameterNodeWrapper
@@ -177,12 +181,12 @@ def parameterNodeWrapper(classtype: type | None = None) -> Any:  # noqa: N802 --
     return type(classtype.__name__, (Wrapper,), {**methods, **parameters, "allParameters": parameters})
 
 
-def isParameterNodeWrapper(class_or_object: Any) -> bool:  # noqa: N802 -- Slicer's name
+def isParameterNodeWrapper(class_or_object: Any) -> bool:
     """Whether a class was decorated, or an object is of such a class."""
     return bool(getattr(class_or_object, "_is_parameter_node_wrapper", False))
 
 
-def findChildWidgetForParameter(widget: Any, parameter: str) -> Any:  # noqa: N802 -- Slicer's name
+def findChildWidgetForParameter(widget: Any, parameter: str) -> Any:
     """The widget bound to a parameter, or None."""
     children = widget.findChildren(qt.QWidget)
     return next((w for w in children if w.property(SlicerParameterNamePropertyName) == parameter), None)
