@@ -1,0 +1,171 @@
+"""The whole way on what ships: patients, shape model, an unseen heart, a heart of one's own, three scanners.
+
+``fedsim demo`` runs it. Everything it writes could be made by the verbs it names in its summary; only sizes are chosen
+so that two cores are done in a few minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from FedSimCore.cohorts.case import Case, Cohort
+from FedSimCore.cohorts.phantom import make_label_map, make_phantom
+from FedSimCore.cohorts.table import write_cohort
+from FedSimCore.ct.recipe import Recipe, simulate
+from FedSimCore.ct.scanners import scanner
+from FedSimCore.files import write_json
+from FedSimCore.pictures.annotate import write_png
+from FedSimCore.pictures.norm_chart import norm_chart
+from FedSimCore.pictures.plates import modes_plate, scanners_plate, views_plate
+from FedSimCore.pictures.slices import Window, write_figure
+from FedSimCore.progress import Progress, silent
+from FedSimCore.shape.build import build_model, provenance_now
+from FedSimCore.shape.cohort import read_hearts
+from FedSimCore.shape.fit import fit
+from FedSimCore.shape.labelled_heart import LabelledHeart
+from FedSimCore.shape.measurements import measure_mesh
+from FedSimCore.shape.model import ShapeModel, builtin_model
+from FedSimCore.shape.norms import compare
+from FedSimCore.shape.parameters import HeartParameters
+from FedSimCore.volumes import Volume
+from FedSimCore.volumes.io import write_label_map, write_volume
+
+SITES = {"adult": "Healthy adults", "congenital-mild": "Congenital, mild", "congenital-severe": "Congenital, severe"}
+_COHORT_SPACING_MM = 1.25
+# The built-in model was built from seeds below 10,000; this patient is new to it.
+_UNSEEN_SEED = 123_456
+_CTA = Window(level_hu=200.0, width_hu=900.0)
+
+
+@dataclass
+class Demonstration:
+    """What the demonstration made.
+
+    Attributes:
+        out: folder of everything.
+        files: what was written, relative to ``out``, with a sentence for each.
+        results: numbers for machines.
+    """
+
+    out: Path
+    files: dict[str, str] = field(default_factory=dict)
+    results: dict[str, object] = field(default_factory=dict)
+
+    def keep(self, name: str, about: str) -> Path:
+        """Register a file and return its path."""
+        self.files[name] = about
+        return self.out / name
+
+
+def demonstrate(out: Path, cases: int = 8, seed: int = 0, progress: Progress = silent) -> Demonstration:
+    """Run the demonstration.
+
+    Args:
+        out: folder to write to, made if missing.
+        cases: adult phantoms that the shape model is built from, at least 3.
+        seed: of the heart that is drawn and scanned.
+        progress: told of every stage.
+
+    Raises:
+        FedSimError: a file cannot be written, or Pillow or matplotlib are not installed.
+    """
+    demo = Demonstration(Path(out))
+    stages: list[tuple[str, Callable[[], None]]] = [
+        ("phantom patients of three sites", lambda: _patients(demo)),
+        (f"cohort of {cases} label maps", lambda: _cohort(demo, cases)),
+        ("shape model of the cohort", lambda: _shape_model(demo)),
+        ("fit to an unseen patient", lambda: _fit(demo)),
+        ("modes and views of the built-in model", lambda: _heart(demo, seed)),
+        ("the same heart in three scanners", lambda: _scanners(demo, seed)),
+    ]
+    for done, (stage, run) in enumerate(stages):
+        progress(done, len(stages), stage)
+        run()
+    progress(len(stages), len(stages), "done")
+    write_json(demo.keep("summary.json", "all numbers of this run"), {"files": demo.files, "results": demo.results})
+    return demo
+
+
+def _patients(demo: Demonstration) -> None:
+    rows: dict[str, tuple[Volume, Volume]] = {}
+    for site, title in SITES.items():
+        phantom = make_phantom(site, _UNSEEN_SEED)
+        write_volume(phantom.image, demo.keep(f"patients/{site}.nii.gz", f"CT of a phantom patient, {title}"), "int16")
+        rows[title] = phantom.image, phantom.label
+    write_png(
+        demo.keep("patients.png", "a phantom patient of each site, with the seven regions"), scanners_plate(rows, _CTA)
+    )
+
+
+def _cohort(demo: Demonstration, cases: int) -> None:
+    entries = []
+    for number in range(cases):
+        name = f"adult-{number:03d}"
+        path = demo.out / "cohort" / f"{name}.nii.gz"
+        write_label_map(make_label_map("adult", number, spacing_mm=_COHORT_SPACING_MM), path)
+        entries.append(Case(id=name, label=path, site="adult"))
+    write_cohort(Cohort(name="demo", cases=tuple(entries)), demo.out / "cohort")
+    demo.files["cohort/cohort.csv"] = f"label maps of {cases} phantom adults, as a cohort any verb reads"
+
+
+def _shape_model(demo: Demonstration) -> None:
+    hearts = read_hearts(demo.out / "cohort")
+    command = "fedsim shape build cohort -o model.safetensors"
+    provenance = provenance_now(hearts.cohort, hearts.sites, command, 0, hearts.skipped)
+    model, _ = build_model(hearts.hearts, provenance, modes=min(14, len(hearts.hearts) - 1))
+    model.save(demo.keep("model.safetensors", f"shape model of the cohort, {model.mode_count} modes"))
+    write_png(demo.keep("modes_cohort.png", "first two modes of that model at ±1.5 σ"), modes_plate(model, modes=2))
+    demo.results["shape_model"] = {"quality": model.header.quality, "cases": len(hearts.hearts)}
+
+
+def _fit(demo: Demonstration) -> None:
+    labels = make_label_map("adult", _UNSEEN_SEED, spacing_mm=_COHORT_SPACING_MM)
+    result = fit(builtin_model(), LabelledHeart.from_volume("unseen patient", labels))
+    fitted = {"parameters": result.parameters.model_dump(), "dice": result.dice, "distance_mm": result.distance_mm}
+    write_json(demo.keep("fit.json", "the built-in model fitted to an unseen patient"), fitted)
+    demo.results["fit"] = {"mean_dice": result.mean_dice, "dice": result.dice, "distance_mm": result.distance_mm}
+
+
+def _heart(demo: Demonstration, seed: int) -> None:
+    model = builtin_model()
+    mesh = model.mesh(_drawn(model, seed))
+    write_png(demo.keep("heart.png", "a heart drawn from the built-in model"), views_plate(mesh))
+    write_png(demo.keep("modes.png", "first modes of the built-in model at ±1.5 σ"), modes_plate(model))
+    compared = compare(measure_mesh(mesh))
+    title = "A heart drawn at random, beside the norms of healthy adults"
+    write_figure(
+        demo.keep("measurements.png", "that heart's measurements beside the norms"), norm_chart(compared, title)
+    )
+    demo.results["measurements"] = {c.measurement.key: c.measurement.value for c in compared}
+
+
+def _scanners(demo: Demonstration, seed: int) -> None:
+    model = builtin_model()
+    rows: dict[str, tuple[Volume, Volume]] = {}
+    for site, title in SITES.items():
+        recipe = Recipe(
+            parameters=_drawn(model, seed),
+            model_sha256=model.checksum,
+            scanner=scanner(site),
+            person_seed=seed,
+            noise_seed=seed,
+        )
+        scan = simulate(recipe, model)
+        beam = f"{recipe.scanner.kvp} kVp, {recipe.scanner.mas:g} mAs"
+        rows[f"{title}: {beam}"] = scan.image, scan.labels
+        write_volume(scan.image, demo.keep(f"scans/{site}_image.nii.gz", f"CT of that heart at {beam}"), "int16")
+        write_label_map(scan.labels, demo.keep(f"scans/{site}_label.nii.gz", "its seven regions"))
+    write_png(demo.keep("scanners.png", "the same heart in the three sites' scanners"), scanners_plate(rows, _CTA))
+    first = next(iter(rows.items()))
+    write_png(
+        demo.keep("ct.png", "its simulated CT in three planes with the regions' outlines"),
+        scanners_plate(dict([first]), _CTA, 4.0),
+    )
+
+
+def _drawn(model: ShapeModel, seed: int) -> HeartParameters:
+    return HeartParameters.from_vector(model.sample(1, torch.Generator().manual_seed(seed))[0].double().numpy())
