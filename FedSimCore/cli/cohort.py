@@ -45,14 +45,18 @@ def show(path: Path = COHORT, as_json: bool = JSON_OPTION) -> None:
         print_json({"cohort_sha256": cohort.checksum(), **cohort.model_dump(mode="json")})
         return
     rows = [
-        (case.id, case.site, case.modality, _name(case.image), _name(case.label), case.scheme, case.group)
-        for case in cohort.cases
+        (case.id, case.site, case.modality, _kind(case.image), _kind(case.label), case.group) for case in cohort.cases
     ]
-    print_table(cohort.name, ("case", "site", "modality", "image", "label", "scheme", "group"), rows)
+    print_table(cohort.name, ("case", "site", "modality", "image", "label", "group"), rows)
 
 
-def _name(path: Path | None) -> str:
-    return path.name if path is not None else "-"
+def _kind(path: Path | None) -> str:
+    """Return a file's type; the whole paths are in --json."""
+    if path is None:
+        return "-"
+    return (
+        ".".join(path.name.split(".")[-2:] if path.name.endswith(".gz") else path.name.split(".")[1:][-1:]) or "folder"
+    )
 
 
 @app.command()

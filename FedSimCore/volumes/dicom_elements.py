@@ -16,7 +16,8 @@ from FedSimCore.errors import InputError
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _UNDEFINED = 0xFFFFFFFF
-_META_GROUP, _ITEM_GROUP = 0x0002, 0xFFFE
+_LONGEST_TEXT = 64
+_META_GROUP, _ITEM_GROUP = b"\x02\x00", 0xFFFE
 _TRANSFER_SYNTAX, _SOP_CLASS = (0x0002, 0x0010), (0x0002, 0x0002)
 _PIXEL_DATA = (0x7FE0, 0x0010)
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
@@ -76,9 +77,13 @@ class _Walk:
             if syntax == _DEFLATED:
                 raise self._refusal("is deflated; save it uncompressed")
             order = ">" if syntax == _BIG_ENDIAN else "<"
+            # Some writers announce explicit kinds and then write none; GDCM reads these as they are.
+            explicit = syntax != _IMPLICIT and _ahead(file, 6)[4:6] in _LONG | _SHORT
             fragments = False
             while file.tell() < self.size:
-                element = self._next(file, order, syntax != _IMPLICIT)
+                element = self._next(file, order, explicit)
+                if element.kind == b"UN" and element.length == _UNDEFINED:
+                    return  # a sequence in another encoding, PS3.5 6.2.2; rare enough to leave to GDCM
                 if element.tag == _PIXEL_DATA and element.length == _UNDEFINED:
                     fragments = True
                 elif element.tag == _SEQUENCE_END:
@@ -86,16 +91,16 @@ class _Walk:
                 elif element.tag[0] == _ITEM_GROUP:
                     self._skip(file, element, enter=not fragments)
                 else:
-                    self._skip(file, element, enter=element.kind == b"SQ" or self._starts_an_item(file, order))
+                    hidden = not explicit and self._starts_an_item(file, order)
+                    self._skip(file, element, enter=element.kind == b"SQ" or hidden)
 
     def _read_meta(self, file: BinaryIO) -> dict[tuple[int, int], str]:
         found = {}
-        while struct.unpack("<H", (file.peek(2)[:2] + b"\0\0")[:2])[0] == _META_GROUP:  # type: ignore[attr-defined]
+        while _ahead(file, 2) == _META_GROUP:
             element = self._next(file, "<", explicit=True)
-            place = file.tell()
+            text = _ahead(file, min(element.length, _LONGEST_TEXT))
             self._skip(file, element, enter=False)
-            file.seek(place)
-            found[element.tag] = file.read(element.length).rstrip(b"\0 ").decode("ascii", "replace")
+            found[element.tag] = text.rstrip(b"\0 ").decode("ascii", "replace")
         return found
 
     def _next(self, file: BinaryIO, order: str, explicit: bool) -> _Element:
@@ -127,8 +132,15 @@ class _Walk:
             file.seek(end)
 
     def _starts_an_item(self, file: BinaryIO, order: str) -> bool:
-        ahead = file.peek(4)[:4]  # type: ignore[attr-defined]
+        ahead = _ahead(file, 4)
         return len(ahead) == 4 and struct.unpack(order + "HH", ahead) == _ITEM
 
     def _refusal(self, what: str) -> InputError:
         return InputError(f"{self.path} {what}; restore the DICOM file or remove it from the folder.")
+
+
+def _ahead(file: BinaryIO, count: int) -> bytes:
+    """Return the next bytes without going past them (a buffer's own peek may return fewer)."""
+    data = file.read(count)
+    file.seek(-len(data), 1)
+    return data

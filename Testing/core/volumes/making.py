@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import locale
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,16 @@ def a_label_map(kind: str = "oblique", shape: tuple[int, int, int] = (7, 6, 5)) 
     return Volume(array, Grid(shape, an_affine(kind)))
 
 
+@contextmanager
+def in_its_locale() -> Iterator[None]:
+    """Restore the locale: GDCM's writer leaves the process in C's, where text files are ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
 def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.3680043.2.1125.1", **tags: str) -> None:
     """Write a volume as one CT file per k, stored with a rescale intercept of -1024."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +78,6 @@ def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.368
     spacing = volume.grid.spacing_mm
     axes = (affine[:3, :3] / spacing).T
     writer = sitk.ImageFileWriter()
-    before = locale.setlocale(locale.LC_ALL)
     writer.KeepOriginalImageUIDOn()
     for k in range(volume.grid.shape[2]):
         plane = volume.array[:, :, k].T[None]
@@ -88,5 +99,5 @@ def write_dicom_series(folder: Path, volume: Volume, uid: str = "1.2.826.0.1.368
         for key, value in fields.items():
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{volume.grid.shape[2] - k:03d}.dcm"))
-        writer.Execute(image)
-    locale.setlocale(locale.LC_ALL, before)  # GDCM's writer leaves the process in the C locale
+        with in_its_locale():
+            writer.Execute(image)

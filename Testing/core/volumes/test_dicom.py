@@ -1,12 +1,15 @@
+import struct
 import zipfile
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from FedSimCore.errors import InputError
 from FedSimCore.volumes import Volume
+from FedSimCore.volumes.dicom_elements import check_lengths
 from FedSimCore.volumes.io import read_volume
-from Testing.core.volumes.making import a_volume, write_dicom_series
+from Testing.core.volumes.making import a_volume, in_its_locale, write_dicom_series
 
 
 def refusal(path, **options) -> str:
@@ -120,3 +123,57 @@ def test_an_element_that_claims_gigabytes_is_refused_before_gdcm_allocates_them(
     place = raw.index(b"\x08\x00\x60\x00")  # modality, implicit: tag, then four bytes of length
     path.write_bytes(raw[: place + 4] + b"\xf0\xff\xff\xff" + raw[place + 8 :])
     assert "(0008,0060) claims 4294967280 bytes" in refusal(tmp_path / "series")
+
+
+def test_a_compressed_series_is_read_like_the_plain_one(tmp_path):
+    write_dicom_series(tmp_path / "plain", a_volume("oblique", (40, 36, 4)), **{"0028|1052": "0"})
+    (tmp_path / "packed").mkdir()
+    for path in (tmp_path / "plain").iterdir():
+        reader, writer = sitk.ImageFileReader(), sitk.ImageFileWriter()
+        reader.SetFileName(str(path))
+        writer.SetFileName(str(tmp_path / "packed" / path.name))
+        writer.KeepOriginalImageUIDOn()
+        writer.UseCompressionOn()
+        with in_its_locale():
+            writer.Execute(reader.Execute())
+    plain, packed = read_volume(tmp_path / "plain"), read_volume(tmp_path / "packed")
+    assert b"1.2.840.10008.1.2.4.90" in (tmp_path / "packed" / "001.dcm").read_bytes()[:600], "JPEG 2000"
+    np.testing.assert_array_equal(packed.array, plain.array)
+    assert packed.grid.same_as(plain.grid)
+
+
+def test_a_multi_frame_file_is_refused_rather_than_taken_for_a_volume(tmp_path):
+    with in_its_locale():
+        sitk.WriteImage(sitk.GetImageFromArray(np.zeros((7, 20, 20), np.uint16)), str(tmp_path / "cine.dcm"))
+    assert "is one multi-frame DICOM file of 7 frames" in refusal(tmp_path / "cine.dcm")
+
+
+@pytest.mark.parametrize("kind", ["implicit", "explicit"])
+def test_lengths_are_followed_through_sequences_and_fragments(tmp_path, kind):
+    def element(group: int, number: int, vr: bytes, value: bytes, length: int | None = None) -> bytes:
+        tag, size = struct.pack("<HH", group, number), len(value) if length is None else length
+        if kind == "implicit" or group == 0xFFFE:
+            return tag + struct.pack("<I", size) + value
+        if vr in (b"SQ", b"OB", b"UN"):
+            return tag + vr + b"\0\0" + struct.pack("<I", size) + value
+        return tag + vr + struct.pack("<H", size) + value
+
+    syntax = b"1.2.840.10008.1.2" + (b"\0" if kind == "implicit" else b".1\0")
+    meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    inner = element(8, 0x1150, b"UI", b"1.2.3\0")
+    item = element(0xFFFE, 0xE000, b"", inner)
+    end = element(0xFFFE, 0xE00D, b"", b"") + element(0xFFFE, 0xE0DD, b"", b"")
+    nested = element(8, 0x1140, b"SQ", item)
+    open_ended = element(8, 0x1140, b"SQ", element(0xFFFE, 0xE000, b"", inner, 0xFFFFFFFF) + end, 0xFFFFFFFF)
+    pixels = element(0xFFFE, 0xE000, b"", b"") + element(0xFFFE, 0xE000, b"", b"\xff" * 10)
+    fragments = element(0x7FE0, 0x10, b"OB", pixels + element(0xFFFE, 0xE0DD, b"", b""), 0xFFFFFFFF)
+    path = tmp_path / "x.dcm"
+    whole = bytes(128) + b"DICM" + meta + nested + open_ended + element(0x20, 0xD, b"UI", b"1.2\0") + fragments
+    path.write_bytes(whole)
+    check_lengths(path)
+    liar = element(0xFFFE, 0xE000, b"", element(8, 0x1150, b"UI", b"1.2.3\0", 60000))
+    path.write_bytes(
+        bytes(128) + b"DICM" + meta + element(8, 0x1140, b"SQ", liar) + element(0x20, 0xD, b"UI", b"1.2\0")
+    )
+    with pytest.raises(InputError, match=r"\(0008,1150\) claims 60000 bytes"):
+        check_lengths(path)
