@@ -14,6 +14,8 @@ from FedSimCore.cohorts.phantom.warp import Deformation, Extent, spaced
 # Ends of the labels as in MM-WHS: the aorta before the arch, the pulmonary artery just beyond its bifurcation.
 _ASCENDING_AORTA_LENGTH_MM = {"normal": 62.0, "transposed": 40.0, "both_right": 47.0}
 PULMONARY_BRANCH_LENGTH_MM = 25.0
+# Both walls where two vessels or pools lie side by side.
+_BETWEEN_VESSELS_MM = 2.4
 
 
 @dataclass(frozen=True)
@@ -31,77 +33,128 @@ class Carved:
     pulmonary: Field
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A heart and the lattice in all its frames; ``mitral`` and ``tricuspid`` are positive on the ventricles' side."""
+
+    heart: Heart
+    chest: Points
+    points: Points
+    local: Points
+    mitral: Field
+    tricuspid: Field
+
+
+@dataclass(frozen=True)
+class _Arteries:
+    """The great arteries, and the distance past their valves: positive downstream."""
+
+    aorta: Field
+    trunk: Field
+    pulmonary: Field
+    past_aortic_valve: Field
+    past_pulmonary_valve: Field
+
+
+@dataclass(frozen=True)
+class _LeftVentricle:
+    pool: Field
+    wall: Field
+    epicardium: Field
+    tract: Field
+
+
 def carve(heart: Heart, chest: Points) -> Carved:
     """Compute the regions of a heart at points (3, ...) of the nominal chest frame."""
     points = heart.pose.to_heart(chest)
     local = parts.ventricular_coordinates(heart, points)
-    atrial = half_space(local, MITRAL, (0.12, 0, -1))
-    atrial_right = half_space(local, TRICUSPID, (0.25, 0.1, -1))
+    frame = _Frame(
+        heart,
+        chest,
+        points,
+        local,
+        mitral=half_space(local, MITRAL, (-0.12, 0, 1)),
+        tricuspid=half_space(local, TRICUSPID, (-0.25, -0.1, 1)),
+    )
+    arteries = _great_arteries(frame)
+    left = _left_ventricle(frame, arteries)
+    right = _right_ventricle(frame, arteries, left)
+    left_atrium = _left_atrium(frame, arteries, left, right)
+    right_atrium = _right_atrium(frame, arteries, left, right, left_atrium)
+    pools = _with_defects(frame, {"lv": left.pool, "rv": right, "la": left_atrium, "ra": right_atrium})
+    fork = heart.arteries.bifurcation
+    labelled = union(arteries.trunk - 1, capsule(chest, fork, fork, PULMONARY_BRANCH_LENGTH_MM))
+    regions = {
+        **pools,
+        "myo": left.wall,
+        "ao": intersection(arteries.aorta, _end_of_ascending(heart, chest)),
+        "pa": intersection(arteries.pulmonary, labelled),
+    }
+    regions = {key: field.astype(np.float32) for key, field in regions.items()}
+    return Carved(regions, arteries.aorta, arteries.pulmonary)
 
-    aorta, beyond_aortic = parts.ascending_aorta(heart, chest, points)
+
+def _great_arteries(frame: _Frame) -> _Arteries:
+    aorta, beyond_aortic = parts.ascending_aorta(frame.heart, frame.chest, frame.points)
+    trunk, branches, beyond_pulmonary = parts.pulmonary_artery(frame.heart, frame.chest, frame.points)
     aorta = intersection(aorta, -beyond_aortic)
-    trunk, branches, beyond_pulmonary = parts.pulmonary_artery(heart, chest, points)
     trunk = intersection(trunk, -beyond_pulmonary)
     pulmonary = cut(union(trunk, branches, 5), aorta - VESSEL_WALL_MM, 1)
+    return _Arteries(aorta, trunk, pulmonary, beyond_aortic, beyond_pulmonary)
 
-    cavity, epicardium = parts.left_ventricle(heart, local)
-    tract, gate = parts.outflow_tract(heart, points), _left_gate(heart, beyond_aortic, beyond_pulmonary)
-    inflow = capsule(local, MITRAL, MITRAL + np.array([0, 0, 20]), 15)
-    pool = intersection(intersection(cavity, atrial, 4), atrial)
-    pool = union(pool, intersection(inflow, atrial), 3)
-    pool = union(pool, tract, 3)
-    if gate is not None:
-        pool = intersection(pool, gate)
-    wall = intersection(epicardium, atrial)
-    sleeve = tract - 3 if gate is None else intersection(tract - 3, gate)
-    wall = union(wall, sleeve, 2)
-    wall = cut(cut(wall, aorta - VESSEL_WALL_MM * 0.5), pulmonary - VESSEL_WALL_MM * 0.5)
 
-    sinus = intersection(parts.right_ventricle(heart, local), atrial_right, 7)
+def _left_ventricle(frame: _Frame, arteries: _Arteries) -> _LeftVentricle:
+    """Cut cavity and epicardium at the mitral plane, and lead the outflow, in its sleeve of muscle, to its valve."""
+    heart, above_base = frame.heart, -frame.mitral
+    cavity, epicardium = parts.left_ventricle(heart, frame.local)
+    tract = parts.outflow_tract(heart, frame.points)
+    inflow = capsule(frame.local, MITRAL, MITRAL + np.array([0, 0, 20]), 15)
+    pool = union(intersection(cavity, above_base, 4), intersection(inflow, above_base), 3)
+    pool, sleeve = union(pool, tract, 3), tract - 3
+    if heart.outflow != "both_right":
+        gate = arteries.past_pulmonary_valve if heart.outflow == "transposed" else arteries.past_aortic_valve
+        pool, sleeve = intersection(pool, gate), intersection(sleeve, gate)
+    wall = union(intersection(epicardium, above_base), sleeve, 2)
+    for artery in (arteries.aorta, arteries.pulmonary):
+        wall = cut(wall, artery - VESSEL_WALL_MM / 2)
+    return _LeftVentricle(pool, wall, epicardium, tract)
+
+
+def _right_ventricle(frame: _Frame, arteries: _Arteries, left: _LeftVentricle) -> Field:
+    """Cut the sinus at the tricuspid plane, lead its outflow to its valves, and carve the left ventricle out of it."""
+    heart = frame.heart
+    sinus = intersection(parts.right_ventricle(heart, frame.local), -frame.tricuspid, 7)
     # Behind the septum's base lies the crux of the heart, not the right ventricle.
-    sinus = intersection(sinus, half_space(local, (24, 0, -38), (-0.83, 0, -0.56)), 5)
-    mouth = capsule(local, TRICUSPID, TRICUSPID + np.array([0, 0, 20]), 16)
-    sinus = union(sinus, intersection(mouth, atrial_right), 4)
-    conus = parts.infundibulum(heart, points)
-    for artery, beyond in ((aorta, beyond_aortic), (pulmonary, beyond_pulmonary)):
-        conus = (
-            intersection(conus, beyond) if _from_right(heart, artery is aorta) else cut(conus, artery - VESSEL_WALL_MM)
-        )
-    right = union(sinus, conus, 6)
-    right = cut(cut(right, aorta - (0 if _from_right(heart, True) else VESSEL_WALL_MM)), pulmonary)
-    right = cut(right, wall, 1.5)
-    right = cut(right, pool - 2)
+    sinus = intersection(sinus, half_space(frame.local, (24, 0, -38), (-0.83, 0, -0.56)), 5)
+    mouth = capsule(frame.local, TRICUSPID, TRICUSPID + np.array([0, 0, 20]), 16)
+    sinus = union(sinus, intersection(mouth, -frame.tricuspid), 4)
+    own = {"normal": (False, True), "transposed": (True, False), "both_right": (True, True)}[heart.outflow]
+    vessels = (arteries.aorta, arteries.pulmonary)
+    conus = parts.infundibulum(heart, frame.points)
+    for gate, leaves in zip((arteries.past_aortic_valve, arteries.past_pulmonary_valve), own, strict=True):
+        conus = intersection(conus, gate) if leaves else conus
+    pool = union(sinus, conus, 6)
+    for vessel, leaves in zip(vessels, own, strict=True):
+        pool = cut(pool, vessel if leaves else vessel - _BETWEEN_VESSELS_MM)
+    return cut(cut(pool, left.wall, 1.5), left.pool - 2)
 
-    body, appendage = parts.left_atrium(heart, points)
-    walls = union(aorta, pulmonary) - VESSEL_WALL_MM
-    appendage = cut(cut(appendage, epicardium - 1.5), walls - 1, 1)
-    left_atrium = intersection(union(cut(body, epicardium - 0.5), intersection(body, -atrial)), -atrial)
-    left_atrium = cut(union(left_atrium, appendage, 4), walls, 2)
-    left_atrium = cut(cut(cut(left_atrium, pool), tract - 1.5), right - 1.5)
 
-    body, appendage = parts.right_atrium(heart, points)
+def _left_atrium(frame: _Frame, arteries: _Arteries, left: _LeftVentricle, right: Field) -> Field:
+    body, appendage = parts.left_atrium(frame.heart, frame.points)
+    walls = union(arteries.aorta, arteries.pulmonary) - VESSEL_WALL_MM
+    appendage = cut(cut(appendage, left.epicardium - 1.5), walls - 1, 1)
+    atrium = union(intersection(body, frame.mitral), appendage, 4)
+    atrium = cut(cut(atrium, walls, 2), left.pool)
+    return cut(cut(atrium, left.tract - 1.5), right - _BETWEEN_VESSELS_MM)
+
+
+def _right_atrium(frame: _Frame, arteries: _Arteries, left: _LeftVentricle, right: Field, left_atrium: Field) -> Field:
+    body, appendage = parts.right_atrium(frame.heart, frame.points)
+    walls = union(arteries.aorta, arteries.pulmonary) - VESSEL_WALL_MM
     appendage = cut(cut(appendage, right - 3), walls - 1, 1)
-    right_atrium = union(intersection(body, -atrial_right), appendage, 4)
-    right_atrium = cut(cut(right_atrium, walls, 2), left_atrium - SEPTUM_MM, 2)
-    right_atrium = cut(cut(right_atrium, union(wall, pool) - 1.5), right)
-
-    regions = {"lv": pool, "rv": right, "la": left_atrium, "ra": right_atrium}
-    regions = _with_defects(heart, regions, points, local)
-    regions["myo"] = wall
-    regions["ao"] = intersection(aorta, _end_of_ascending(heart, chest))
-    fork = heart.arteries.bifurcation
-    regions["pa"] = intersection(pulmonary, union(trunk - 1, capsule(chest, fork, fork, PULMONARY_BRANCH_LENGTH_MM)))
-    return Carved({key: field.astype(np.float32) for key, field in regions.items()}, aorta, pulmonary)
-
-
-def _from_right(heart: Heart, aortic: bool) -> bool:
-    return heart.outflow == "both_right" or aortic == (heart.outflow == "transposed")
-
-
-def _left_gate(heart: Heart, beyond_aortic: Field, beyond_pulmonary: Field) -> Field | None:
-    if heart.outflow == "both_right":
-        return None
-    return beyond_pulmonary if heart.outflow == "transposed" else beyond_aortic
+    atrium = union(intersection(body, frame.tricuspid), appendage, 4)
+    atrium = cut(cut(atrium, walls, 2), left_atrium - SEPTUM_MM, 2)
+    return cut(cut(atrium, union(left.wall, left.pool) - 1.5), right)
 
 
 def _end_of_ascending(heart: Heart, chest: Points) -> Field:
@@ -110,15 +163,15 @@ def _end_of_ascending(heart: Heart, chest: Points) -> Field:
     return half_space(chest, centerline[index], centerline[index + 1] - centerline[index - 1])
 
 
-def _with_defects(heart: Heart, regions: dict[str, Field], points: Points, local: Points) -> dict[str, Field]:
+def _with_defects(frame: _Frame, pools: dict[str, Field]) -> dict[str, Field]:
     """Open the septa where the heart has a defect: the hole is shared out to the nearer pool."""
-    regions = dict(regions)
+    heart, regions = frame.heart, dict(pools)
     if heart.atrial_defect_mm is not None:
         place, across = np.array(heart.atrial_defect_mm), np.array([11.0, 8.0, -4.0])
-        _share(regions, "la", "ra", capsule(points, place - across, place + across, heart.shape.asd_mm / 2))
+        _share(regions, "la", "ra", capsule(frame.points, place - across, place + across, heart.shape.asd_mm / 2))
     if heart.ventricular_defect_mm is not None:
         place, across = np.array(heart.ventricular_defect_mm), np.array([14.0, 0, 0])
-        _share(regions, "lv", "rv", capsule(local, place - across, place + across, heart.shape.vsd_mm / 2))
+        _share(regions, "lv", "rv", capsule(frame.local, place - across, place + across, heart.shape.vsd_mm / 2))
     return regions
 
 
@@ -160,7 +213,7 @@ def _share(regions: dict[str, Field], left: str, right: str, hole: Field) -> Non
 HEART_EXTENT_MM: Extent = ((-75.0, 115.0), (-80.0, 85.0), (-70.0, 110.0))
 
 
-def grown(heart: Heart, deformation: Deformation, spacing_mm: float = 3.0, rounds: int = 4) -> Heart:
+def grown(heart: Heart, deformation: Deformation, spacing_mm: float = 3.0, rounds: int = 3) -> Heart:
     """Return the heart with chambers grown or shrunk until their volumes meet the targets.
 
     Volumes are measured with fractional voxels on a coarse lattice; each round multiplies a chamber's

@@ -29,7 +29,7 @@ _QUANTITIES = {
 }
 # Distances beyond this are cut off, so that the variance is that of the surfaces.
 _BAND_MM = 10.0
-_PCA_SPACING_MM = 3.0
+_PCA_SPACING_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def variance_shares(labels: Sequence[Volume]) -> NDArray[np.float64]:
     """Return the share (%) of variance of each principal component of a cohort's shapes, greatest first.
 
     Hearts are turned and shifted onto their mean by their regions' centres (size kept). Each is represented by
-    the signed distances to its seven regions on a common 3 mm lattice, cut off at 10 mm.
+    the signed distances to its seven regions on a common 4 mm lattice, cut off at 10 mm.
     """
     centers = np.stack([_centers(label) for label in labels])
     mean = centers - centers.mean(1, keepdims=True)
@@ -140,7 +140,7 @@ def _centers(label: Volume) -> NDArray[np.float64]:
 def _distances(label: Volume, centers: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float32]:
     middle = centers.mean(0)
     rotation = Rotation.align_vectors(centers - middle, mean)[0]
-    axis = np.arange(-110, 110.1, _PCA_SPACING_MM)
+    axis = np.arange(-108, 108.1, _PCA_SPACING_MM)
     lattice = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     index = label.grid.to_index(rotation.apply(lattice) + middle).T
     turned = ndimage.map_coordinates(label.array, index, order=0, mode="constant").reshape([len(axis)] * 3)

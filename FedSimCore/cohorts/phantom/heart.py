@@ -25,7 +25,7 @@ from FedSimCore.cohorts.phantom.landmarks import AXES, GreatArteries, Pose, grea
 MITRAL = np.array([-2.0, 3.0, -37.0])
 TRICUSPID = np.array([37.0, 13.0, -38.0])
 SEPTUM_MM = 2.4
-VESSEL_WALL_MM = 1.4
+VESSEL_WALL_MM = 1.6
 # First point of the aorta's centreline (5 mm apart) that belongs to the arch.
 ARCH_INDEX = 17
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from FedSimCore import anatomy
 from FedSimCore.cohorts.phantom.carving import HEART_EXTENT_MM, Carved, carve
+from FedSimCore.cohorts.phantom.fields import Field
 from FedSimCore.cohorts.phantom.patient import Patient
 from FedSimCore.cohorts.phantom.warp import Axes, SmoothNoise, block_of, interpolated, within
 from FedSimCore.volumes import Grid
@@ -53,7 +54,7 @@ def label_array(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.uint
         if block is None:
             continue
         axes = within(fine, block)
-        distance = interpolated(field, coarse, axes)
+        distance: Field = interpolated(field, coarse, axes)
         if region.key in _ROUGHNESS:
             rms = _ROUGHNESS[region.key]
             rough = distance + rms * SmoothNoise.draw(HEART_EXTENT_MM, 6.0, rng).on(axes)

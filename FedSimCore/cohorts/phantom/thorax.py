@@ -155,8 +155,8 @@ def _thymus(build: Build, chest: Points) -> Field:
     if build.thymus < 0.15:
         return np.full(chest.shape[1:], FAR_MM, dtype=np.float32)
     size = build.thymus
-    right = ellipsoid(chest, [MIDLINE_MM + 12, 34, 76], np.array([22, 15, 42]) * size)
-    left = ellipsoid(chest, [MIDLINE_MM - 14, 33, 72], np.array([28, 16, 48]) * size)
+    right = ellipsoid(chest, [MIDLINE_MM + 12, 27, 76], np.array([23, 21, 42]) * size)
+    left = ellipsoid(chest, [MIDLINE_MM - 14, 27, 72], np.array([29, 22, 48]) * size)
     return union(right, left, 6)
 
 
