@@ -51,7 +51,7 @@ class Stage:
     modes: float = 1.0
 
 
-STAGES = (Stage(0.05, 40, 0.25, 0.0), Stage(0.05, 60, 0.2), Stage(0.025, 60, 0.08), Stage(0.016, 30, 0.03))
+STAGES = (Stage(0.06, 20, 0.3, 0.0), Stage(0.06, 45, 0.2), Stage(0.035, 30, 0.08), Stage(0.025, 12, 0.03))
 
 
 @dataclass(frozen=True)
