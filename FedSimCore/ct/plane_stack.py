@@ -120,7 +120,7 @@ class AxialWeights:
     rows: int
 
     def band(self, planes: tuple[int, int], rows: tuple[int, int]) -> tuple[int, int, Array]:
-        """Return the voxels ``first:last`` that matter and their weights (last - first, planes * rows)."""
+        """Return voxels ``first:last``, all that matter, and their weights (last - first, planes * rows)."""
         positions = self.positions[planes[0] : planes[1]]
         if self.sampled == "voxels":
             distance = positions[:, None, rows[0] : rows[1]] - np.arange(self.voxels)[None, :, None]
@@ -130,7 +130,10 @@ class AxialWeights:
         touched = np.flatnonzero(weights.any(axis=(0, 2)))
         if len(touched) == 0:
             return 0, 0, np.zeros((0, 0))
-        first, last = int(touched[0]), int(touched[-1]) + 1
+        # Matrix products are faster by up to half when their sizes are multiples of eight.
+        size = min(self.voxels, -(-(int(touched[-1]) + 1 - int(touched[0])) // 8) * 8)
+        first = min(int(touched[0]), self.voxels - size)
+        last = first + size
         return first, last, weights[:, first:last].transpose(1, 0, 2).reshape(last - first, -1)
 
 
