@@ -35,14 +35,15 @@ def read_nrrd(path: Path) -> Volume:
         InputError: the file is missing, truncated, damaged, detached, not scalar 3D, or its affine can't be inverted.
 
     Warns:
-        VolumeWarning: the header has no ``space`` field, so LPS is assumed as ITK does.
+        VolumeWarning: the header has no ``space`` or no ``space directions``, so ITK's guess is taken.
     """
     with reading(path, "NRRD"):
         fields = _header(path)
         _check_claims(path, fields)
-        if "space" not in fields:
+        if not {"space", "space directions"} <= fields.keys():
             warnings.warn(
-                f"{path} does not say in which space it lies; it is read as LPS, as ITK does, check left and right.",
+                f"{path} does not say how its axes lie in the patient; ITK's guess is taken (LPS), check left and "
+                "right and the voxel size.",
                 VolumeWarning,
                 stacklevel=2,
             )

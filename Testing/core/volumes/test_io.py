@@ -236,6 +236,18 @@ def test_a_file_that_does_not_say_where_left_is_is_read_with_a_warning(tmp_path)
     np.testing.assert_array_equal(volume.grid.affine, nib.load(path).affine)
 
 
+@pytest.mark.parametrize("field", ["space", "space directions"])
+def test_a_nrrd_that_does_not_say_how_its_axes_lie_is_read_with_a_warning(tmp_path, field):
+    path = tmp_path / "scan.nrrd"
+    write_volume(a_volume("straight"), path)
+    header, data = path.read_bytes().split(b"\n\n", 1)
+    gone = ("space:", "space directions:", "space origin:", "space units:") if field == "space" else (field + ":",)
+    kept = [line for line in header.decode().splitlines() if not line.startswith(gone)]
+    path.write_bytes("\n".join(kept).encode() + b"\n\n" + data)
+    with pytest.warns(VolumeWarning, match="does not say how its axes lie"):
+        np.testing.assert_array_equal(read_volume(path).array, a_volume("straight").array)
+
+
 @pytest.mark.parametrize("name", ["scan.txt", "scan.mha", "scan"])
 def test_an_unknown_format_is_named_with_the_known_ones(tmp_path, name):
     (tmp_path / name).write_bytes(b"something else")
