@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from FedSimCore import __version__, anatomy
+from FedSimCore.errors import InputError
 from FedSimCore.shape.fit import fit as fit_model
 from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.measurements import measure_mesh, signed_distance_mm
@@ -58,9 +59,12 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
     return Answer(MeasureResult(rows=tuple(rows)), {})
 
 
-def fit(engine: Engine, task: FitTask, labels: NDArray[Any], report: Reporter) -> Answer:
+def fit(engine: Engine, task: FitTask, labels: NDArray[Any] | None, report: Reporter) -> Answer:
     """Fit the model to a label map."""
     report(0, 1, "reading the label map")
+    if labels is None or labels.ndim != 3:
+        given = "none" if labels is None else f"one of {labels.ndim} dimensions"
+        raise InputError(f"The fit needs a label map of three dimensions, not {given}; choose another volume.")
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     grid = Grid(shape, np.array(task.affine))
     heart = LabelledHeart.from_volume(task.name, Volume(labels, grid))

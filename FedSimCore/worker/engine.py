@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from FedSimCore.ct.body import Body
-from FedSimCore.ct.simulator import CTSimulator, Scene
+from FedSimCore.ct.simulator import Scene
 from FedSimCore.ct.surroundings import surround
 from FedSimCore.ct.table_cache import projection_tables
 from FedSimCore.errors import InputError
@@ -59,7 +59,6 @@ class Engine:
         self.bodies: LeastRecentlyUsed[Body] = LeastRecentlyUsed(4)
         # A scene of a preview takes some 20 to 60 MB.
         self.scenes: LeastRecentlyUsed[Scene] = LeastRecentlyUsed(3)
-        self.simulators: LeastRecentlyUsed[CTSimulator] = LeastRecentlyUsed(6)
 
     @property
     def model(self) -> ShapeModel:
@@ -94,7 +93,7 @@ class Engine:
 
     def forget(self) -> None:
         """Give memory back."""
-        for cache in (self._labels, self.bodies, self.scenes, self.simulators):
+        for cache in (self._labels, self.bodies, self.scenes):
             cache.clear()
         tables = projection_tables()
         limit = tables.limit_bytes

@@ -14,10 +14,10 @@ from FedSimCore.ct.materials import Tissue, tissue, tissues
 from FedSimCore.ct.scanners import Scanner
 from FedSimCore.ct.scanners import scanner as named_scanner
 from FedSimCore.ct.schema import checked
-from FedSimCore.ct.simulator import CTSimulator, Scene
+from FedSimCore.ct.simulator import CTSimulator
+from FedSimCore.progress import Progress
 from FedSimCore.worker.engine import Answer, Engine, body_key
 from FedSimCore.worker.protocol import (
-    GridSpec,
     LabelsResult,
     LabelsTask,
     PreviewResult,
@@ -52,19 +52,19 @@ def preview(engine: Engine, task: PreviewTask, report: Reporter) -> Answer:
     scanner = _scanner(task.scanner, views=task.views)
     body_known = engine.bodies.get(body_key(task, task.grid)) is not None
     body = engine.body(task, task.grid)
-    report(1, 3, "scanning")
     by_label = _tissues(task, body, scanner)
     scene_key = (body_key(task, task.grid), scanner.model_dump_json(exclude=_PROTOCOL))
     scene = engine.scenes.get(scene_key)
     reused: Literal["nothing", "body", "scene"] = "scene" if scene is not None else "body" if body_known else "nothing"
-    if scene is None and body_known:
-        scene = engine.scenes.put(scene_key, _simulator(engine, scanner, body, task.grid).prepare(body))
-    report(2, 3, "scanning")
-    if scene is not None:
-        hounsfield = _render(scene, by_label, scanner, task.noise_seed)
-    else:
-        hounsfield = _simulate(_simulator(engine, scanner, body, task.grid), body, by_label, task.noise_seed)
-    arrays = {"hu": hounsfield, "labels": engine.labels(task.parameters, task.grid).array}
+    with torch.no_grad():
+        if scene is None and body_known:
+            with report.part(0.0, 0.8) as progress:
+                scene = engine.scenes.put(scene_key, _simulator(engine, scanner, body).prepare(body, progress=progress))
+        if scene is not None:
+            hounsfield = scene.render(by_label, scanner, task.noise_seed)
+        else:
+            hounsfield = _simulate(_simulator(engine, scanner, body), body, by_label, task.noise_seed, report)
+    arrays = {"hu": _voxels(hounsfield), "labels": engine.labels(task.parameters, task.grid).array}
     return Answer(PreviewResult(grid=task.grid, scanner=scanner.key, reused=reused), arrays)
 
 
@@ -77,13 +77,12 @@ def render(engine: Engine, task: RenderTask, report: Reporter) -> Answer:
     body = engine.body(task, task.grid)
     arrays: dict[str, NDArray[Any]] = {"labels": engine.labels(task.parameters, task.grid).array}
     rows = []
-    # The generator that gives the parts comes first: `zip` must not take a scanner and find no part for it.
-    for number, (progress, scanner) in enumerate(zip(parts, scanners, strict=False)):
+    for number, (scanner, progress) in enumerate(zip(scanners, parts, strict=True)):
         began = time.perf_counter()
-        progress(0, 1, f"scanning with {scanner.key}")
-        simulator = _simulator(engine, scanner, body, task.grid)
-        name = f"hu_{number}"
-        arrays[name] = _simulate(simulator, body, _tissues(task, body, scanner), task.noise_seed)
+        by_label, name = _tissues(task, body, scanner), f"hu_{number}"
+        with torch.no_grad():
+            hounsfield = _simulate(_simulator(engine, scanner, body), body, by_label, task.noise_seed, progress)
+        arrays[name] = _voxels(hounsfield)
         rows.append(ScanRow(scanner=scanner.key, name=scanner.name, array=name, seconds=time.perf_counter() - began))
     return Answer(RenderResult(grid=task.grid, scans=tuple(rows)), arrays)
 
@@ -92,13 +91,8 @@ def _scanner(choice: ScannerChoice, **changes: Any) -> Scanner:
     return named_scanner(choice.key).with_changes(**{**choice.changes, **changes})
 
 
-def _simulator(engine: Engine, scanner: Scanner, body: Body, grid: GridSpec) -> CTSimulator:
-    whole = body.outer is not None
-
-    def make() -> CTSimulator:
-        return CTSimulator(scanner, grid.grid(), whole_field=whole, device=engine.device)
-
-    return engine.simulators.get_or_make((scanner, grid, whole), make)
+def _simulator(engine: Engine, scanner: Scanner, body: Body) -> CTSimulator:
+    return CTSimulator(scanner, body.inner.grid, whole_field=body.outer is not None, device=engine.device)
 
 
 def _tissues(settings: ScanSettings, body: Body, scanner: Scanner) -> dict[int, Tissue]:
@@ -112,16 +106,13 @@ def _tissues(settings: ScanSettings, body: Body, scanner: Scanner) -> dict[int, 
     return result
 
 
-def _simulate(simulator: CTSimulator, body: Body, by_label: dict[int, Tissue], seed: int | None) -> NDArray[np.float32]:
+def _simulate(
+    simulator: CTSimulator, body: Body, by_label: dict[int, Tissue], seed: int | None, progress: Progress
+) -> torch.Tensor:
+    """Scan with a tissue of its own for every label, which the body's keys alone could not tell apart."""
     keys = {label: f"label {label}" for label in by_label}
     known = {keys[label]: made for label, made in by_label.items()}
-    with torch.no_grad():
-        return _voxels(simulator.simulate(Body(body.inner, keys, body.outer), known, seed=seed))
-
-
-def _render(scene: Scene, by_label: dict[int, Tissue], scanner: Scanner, seed: int | None) -> NDArray[np.float32]:
-    with torch.no_grad():
-        return _voxels(scene.render(by_label, scanner, seed))
+    return simulator.simulate(Body(body.inner, keys, body.outer), known, seed=seed, progress=progress)
 
 
 def _voxels(hounsfield: torch.Tensor) -> NDArray[np.float32]:

@@ -120,7 +120,7 @@ class Server:
         task, engine = job.request.task, self._engine
         report = Reporter(job.request.id, self._output.send, job.check)
         if isinstance(task, FitTask):
-            return analysis.fit(engine, task, read_arrays(self._exchange, job.request.arrays)["labels"], report)
+            return analysis.fit(engine, task, read_arrays(self._exchange, job.request.arrays).get("labels"), report)
         return _HANDLERS[type(task)](engine, task, report)
 
     def _failure(self, number: int, error: Exception) -> Failure:

@@ -152,6 +152,11 @@ def _windows_flags() -> int:
     return getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 
+def was_killed(code: int) -> bool:
+    """Tell whether an exit code means a crash or a kill rather than an end of the program's own choice."""
+    return code < 0 or code > 255
+
+
 def why_it_ended(code: int, log: list[str]) -> str:
     """Tell an exit code in words, with the last line of the log if it says anything."""
     if code < 0:
@@ -159,7 +164,7 @@ def why_it_ended(code: int, log: list[str]) -> str:
         why = f"was killed ({name})"
         if name == "SIGKILL":
             why += ", as the system does with programs when memory runs out"
-    elif code > 255:
+    elif was_killed(code):
         why = f"crashed (code {code:#x})"
     else:
         why = f"ended with exit code {code}"

@@ -23,7 +23,7 @@ from FedSimSlicerLib.worker_events import (
     WorkerReady,
 )
 from FedSimSlicerLib.worker_ledger import CancelOrder, Ledger, Pending
-from FedSimSlicerLib.worker_process import WorkerLaunch, WorkerProcess, why_it_ended
+from FedSimSlicerLib.worker_process import WorkerLaunch, WorkerProcess, was_killed, why_it_ended
 
 if TYPE_CHECKING:
     from FedSimCore.worker import protocol
@@ -144,7 +144,7 @@ class Supervisor:
         """Serve one process to its end; return its exit code and log.
 
         Raises:
-            _CannotServe: it never got ready.
+            _CannotServe: it ended by itself before it was ready, or took too long.
         """
         process = self._process = self._launched()
         over = self._over = threading.Event()
@@ -169,10 +169,10 @@ class Supervisor:
             code = process.finish()
             if ready:
                 writer.join()
-        if not ready:
-            waited = time.monotonic() - began
-            if waited >= self._start_timeout_s:
-                raise _CannotServe(f"The worker was not ready within {waited:.0f} seconds; restart it when idle.")
+        waited = time.monotonic() - began
+        if not ready and waited >= self._start_timeout_s:
+            raise _CannotServe(f"The worker was not ready within {waited:.0f} seconds; restart it when idle.")
+        if not ready and not was_killed(code):
             raise _CannotServe(
                 f"The worker {why_it_ended(code, process.log)} before it was ready; check that FedSim and its "
                 f"dependencies are installed for {self._launch.python}."

@@ -1,0 +1,167 @@
+"""What the worker computes, asked through a real process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from FedSimCore import anatomy
+from FedSimCore.ct.recipe import Recipe, simulate
+from FedSimCore.ct.scanners import scanner
+from FedSimCore.shape.measurements import measure_mesh
+from FedSimCore.shape.model import builtin_model
+from FedSimCore.shape.voxelizer import label_map
+from FedSimCore.volumes import Grid
+from FedSimCore.worker import protocol as p
+from FedSimSlicerLib.worker_events import RequestCancelled, RequestFailed, RequestProgress
+from Testing.core.worker.conversation import Conversation, heart
+
+COARSE = p.GridSpec.centered(40, 4.0)
+QUICK = {"grid": COARSE, "surroundings": "fat"}
+
+
+def test_labels_are_those_of_the_voxelizer(conversation: Conversation) -> None:
+    parameters = heart(1.0, -0.5, rotation_rad=(0.1, 0, 0), translation_mm=(3, 0, -2), scale=1.05)
+    grid = p.GridSpec.of(
+        Grid((40, 44, 36), np.array([[0, -4.0, 0, 80], [4, 0.5, 0, -80], [0, 0, 4, -70], [0, 0, 0, 1]]))
+    )
+    done = conversation.ask(p.LabelsTask(parameters=parameters, grid=grid))
+    mesh = builtin_model().mesh(parameters)
+    expected = label_map(torch.from_numpy(mesh.vertices).float(), mesh.topology, grid.grid())[0].numpy()
+    assert done.arrays["labels"].dtype == np.uint8
+    assert np.unique(expected).size == 8
+    np.testing.assert_array_equal(done.arrays["labels"], expected)
+    assert done.result.grid.grid().same_as(grid.grid())
+
+
+def test_measurements_stand_beside_their_norms(conversation: Conversation) -> None:
+    done = conversation.ask(p.MeasureTask(parameters=heart(1.5), sex="female"))
+    rows = {row.key: row for row in done.result.rows}
+    measured = measure_mesh(builtin_model().mesh(heart(1.5)))
+    assert rows["rv_volume_ml"].value == pytest.approx(measured["rv_volume_ml"].value)
+    row = rows["rv_volume_ml"]
+    assert row.low is not None
+    assert row.high is not None
+    assert row.verdict == ("low" if row.value < row.low else "high" if row.value > row.high else "normal")
+
+
+def test_a_rendering_is_what_fedsim_simulate_gives(conversation: Conversation) -> None:
+    model, parameters = builtin_model(), heart(0.7)
+    chosen = scanner("congenital-mild").with_changes(views=24)
+    recipe = Recipe(parameters=parameters, scanner=chosen, size=40, spacing_mm=4.0, surroundings="fat", noise_seed=3)
+    expected = simulate(recipe, model)
+    task = p.RenderTask(
+        parameters=parameters,
+        grid=p.GridSpec.of(expected.image.grid),
+        surroundings="fat",
+        noise_seed=3,
+        scanners=(
+            p.ScannerChoice(key="congenital-mild", changes={"views": 24}),
+            p.ScannerChoice(changes={"views": 16}),
+        ),
+    )
+    done = conversation.ask(task)
+    np.testing.assert_allclose(done.arrays["hu_0"], expected.image.array, atol=0.5)
+    np.testing.assert_array_equal(done.arrays["labels"], expected.labels.array)
+    assert [scan.scanner for scan in done.result.scans] == ["congenital-mild", "adult"]
+    assert np.abs(done.arrays["hu_1"] - done.arrays["hu_0"]).max() > 50
+
+
+def test_progress_of_a_rendering_only_grows(conversation: Conversation) -> None:
+    choices = (p.ScannerChoice(changes={"views": 16}), p.ScannerChoice(key="congenital-mild", changes={"views": 16}))
+    request = conversation.client.submit("render", p.RenderTask(parameters=heart(0.2), scanners=choices, **QUICK))
+    conversation.end_of(request)
+    told = [e for e in conversation.told(RequestProgress) if e.request == request]
+    fractions = [event.fraction for event in told]
+    assert fractions == sorted(fractions)
+    assert {"projecting the heart", "reading the detector", "reconstructing"} <= {event.stage for event in told}
+
+
+def test_a_preview_remembers_the_shape_and_then_the_scene(conversation: Conversation) -> None:
+    def preview(**changes: object) -> p.PreviewTask:
+        return p.PreviewTask(parameters=heart(0.4), views=16, noise_seed=None, **{**QUICK, **changes})  # type: ignore[arg-type]
+
+    first, second, third = (conversation.ask(preview()) for _ in range(3))
+    assert [done.result.reused for done in (first, second, third)] == ["nothing", "body", "scene"]
+    # Basis materials and the tissues themselves give the same image but for a few HU.
+    assert np.abs(first.arrays["hu"] - second.arrays["hu"]).mean() < 5
+    np.testing.assert_array_equal(second.arrays["hu"], third.arrays["hu"])
+    softer = conversation.ask(preview(scanner=p.ScannerChoice(changes={"kvp": 80, "kernel": "soft"})))
+    assert softer.result.reused == "scene"
+    assert np.abs(softer.arrays["hu"] - third.arrays["hu"]).max() > 20
+
+
+def test_material_of_one_region_changes_that_region_alone(conversation: Conversation) -> None:
+    common = {"parameters": heart(), "noise_seed": None, "views": 60, "phase": "none", **QUICK}
+    plain = conversation.ask(p.PreviewTask(**common))
+    ventricle = anatomy.region("rv").label
+    dyed = conversation.ask(
+        p.PreviewTask(materials={ventricle: p.Material(base="blood_right", iodine_mg_ml=15)}, **common)
+    )
+    change = dyed.arrays["hu"] - plain.arrays["hu"]
+    labels = plain.arrays["labels"]
+    assert change[labels == ventricle].mean() > 150
+    assert abs(change[labels == anatomy.region("la").label].mean()) < 40
+
+
+def test_a_fit_finds_the_heart_it_was_given(conversation: Conversation) -> None:
+    grid = p.GridSpec.centered(48, 3.5)
+    truth = conversation.ask(p.LabelsTask(parameters=heart(1.0, -1.0), grid=grid)).arrays["labels"]
+    labels = np.where(truth == anatomy.region("pa").label, 0, truth).astype(np.uint8)
+    done = conversation.ask(p.FitTask(name="case 7", affine=grid.affine), arrays={"labels": labels})
+    assert done.result.mean_dice > 0.85
+    assert done.result.mean_dice > done.result.initial_dice
+    assert done.result.missing_regions == ("pa",)
+    residual, region = done.arrays["residual_mm"], builtin_model().topology.vertex_region
+    assert np.isnan(residual[region == anatomy.region("pa").label]).all()
+    assert np.abs(residual[region == anatomy.region("lv").label]).mean() < 3.5
+
+
+def test_a_fit_can_be_cancelled(conversation: Conversation) -> None:
+    labels = conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"]
+    request = conversation.client.submit("fit", p.FitTask(affine=COARSE.affine), {"labels": labels})
+    conversation.until(lambda: any(e.request == request for e in conversation.told(RequestProgress)))
+    conversation.client.cancel("fit")
+    assert isinstance(conversation.end_of(request), RequestCancelled)
+    assert not conversation.client.busy("fit")
+
+
+def test_the_worker_describes_itself_and_the_model(conversation: Conversation) -> None:
+    described = conversation.ask(p.DescribeTask()).result
+    assert described.model["sha256"] == builtin_model().checksum
+    assert described.versions["torch"] == torch.__version__
+    assert described.device.device == "cpu"
+    assert "as chosen" in described.device.reason
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ({"kind": "labels", "parameters": {"weights": [float("nan")]}}, "weights.0 = nan"),
+        ({"kind": "polish"}, "polish"),
+        ({"kind": "labels"}, "parameters"),
+        ({"kind": "labels", "parameters": {"weights": [0.0]}}, "(batch, 21)"),
+        ({"kind": "labels", "parameters": heart(30).model_dump()}, "Mode 1 is at 30 sigma"),
+        (p.PreviewTask(parameters=heart(), scanner=p.ScannerChoice(key="toaster")), "no scanner 'toaster'"),
+        (p.PreviewTask(parameters=heart(), scanner=p.ScannerChoice(changes={"kvp": 93})), "kvp 93 is none of"),
+        (p.PreviewTask(parameters=heart(), materials={1: p.Material(base="gold")}), "no tissue 'gold'"),
+        (p.PreviewTask(parameters=heart(), materials={1: p.Material(base="adipose", density_g_cm3=-1)}), "label 1"),
+        (p.FitTask(affine=COARSE.affine), "three dimensions, not none"),
+    ],
+)
+def test_nonsense_gets_one_sentence_and_the_worker_goes_on(
+    conversation: Conversation, task: object, words: str
+) -> None:
+    failed = conversation.ask(task)
+    assert isinstance(failed, RequestFailed)
+    assert failed.cause == "input"
+    assert words in failed.sentence
+    assert failed.sentence.endswith(".")
+    assert conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"].any()
+
+
+def test_a_label_map_without_a_heart_is_told(conversation: Conversation) -> None:
+    empty = np.zeros((20, 20, 20), dtype=np.uint8)
+    failed = conversation.ask(p.FitTask(name="Segmentation_2", affine=COARSE.affine), arrays={"labels": empty})
+    assert failed.sentence.startswith("Segmentation_2 has no voxels")
