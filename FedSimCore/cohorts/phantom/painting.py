@@ -135,7 +135,7 @@ def paint_sac(
     # Averaged over a few mm, the distance is too small over bulges and too large in grooves: fat fills these.
     filled = ndimage.gaussian_filter(whole, 8.0 / step) - ndimage.gaussian_filter(whole, 2.0 / step)
     groove = np.clip(-0.35 * filled, 0, 6)
-    fat = np.clip(1.8 + 2.0 * fatness + groove + 1.5 * _texture(canvas, 30, rng), 0.8, 12)
+    fat = np.clip(0.9 + 1.6 * fatness + groove + 1.6 * _texture(canvas, 30, rng), 0.5, 12)
     sac = np.maximum(union(whole - fat, ndimage.gaussian_filter(whole, 8.0 / step) - 2.5, 3), whole - 13)
     sac = sac.astype(np.float32)
     _, y, z = np.meshgrid(*canvas.coarse, indexing="ij", sparse=True)

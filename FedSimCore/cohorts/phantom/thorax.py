@@ -146,7 +146,9 @@ def _mediastinum(chest: Points) -> Field:
     upper = ellipsoid(chest, [40, -16, 106], [44, 42, 62])
     slab = np.abs(chest[0] - 36) - 13 - 0.35 * np.clip(-60 - chest[1], 0, 20)
     behind = np.maximum(slab, np.abs(chest[1] + 42) - 50)
-    front = np.maximum(np.abs(chest[0] - MIDLINE_MM + 4) - 6 - 0.12 * np.clip(50 - chest[2], 0, 90), 25 - chest[1])
+    # In front of the great vessels the fat tapers like a keel towards the breast bone.
+    keel = np.abs(chest[0] - MIDLINE_MM + 6) - 4 - 0.55 * np.clip(52 - chest[1], 0, 45)
+    front = np.maximum(keel, np.maximum(10 - chest[1], 25 - chest[2]))
     return union(union(upper, behind.astype(np.float32), 12), front.astype(np.float32), 12)
 
 

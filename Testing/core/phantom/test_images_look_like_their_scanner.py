@@ -20,7 +20,7 @@ CASES = [("adult", 0), ("congenital-mild", 1), ("congenital-severe", 2)]
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
 def scanned(request):
     name, seed = request.param
-    return draw_patient(site(name), seed), make_phantom(name, seed, spacing_mm=1.1 if name == "adult" else 0.8)
+    return draw_patient(site(name), seed), make_phantom(name, seed, spacing_mm=1.3 if name == "adult" else 1.0)
 
 
 def inner_hu(phantom, key, depth=2):
