@@ -66,6 +66,26 @@ def ct(
 
 
 @app.command()
+def physics(
+    size: int = typer.Option(128, "--size", min=32, help="Voxels along each side."),
+    views: int = typer.Option(180, "--views", min=30, help="Projections of the timed scans."),
+    rounds: int = typer.Option(3, "--rounds", min=1, help="Times that each scan is repeated after its first."),
+    threads: int = THREADS_OPTION,
+    out: Path = OUT_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check the CT simulator's water, iodine, noise and gradients, and time a heart's scan."""
+    set_threads(threads)
+    from FedSimCore.benchmarks.ct_physics import PACKAGES, bench_physics
+    from FedSimCore.benchmarks.machine import machine
+
+    described = machine(PACKAGES)
+    with progress_bar() as progress:
+        report = bench_physics(size, views, rounds, progress)
+    finish(report, described, out, "ct_physics", as_json)
+
+
+@app.command()
 def correspondence(
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the known displacement."),
     threads: int = THREADS_OPTION,

@@ -167,6 +167,19 @@ def test_a_change_of_tissue_does_not_project_again(simulator, grid, monkeypatch)
     assert not torch.allclose(before, after)
 
 
+def test_labels_of_one_tissue_share_a_projection_unless_they_are_to_be_changed_apart(simulator, grid):
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    labels[10:20, 10:30, 10:30], labels[20:30, 10:30, 10:30], labels[30:40, 10:30, 10:30] = 1, 8, 25
+    body = Body(Volume(labels, grid), {1: "adipose", 8: "adipose", 25: "adipose"})
+    known = body.tissues(tissues())
+    together, apart = simulator.prepare(body, apart=[1]), simulator.prepare(body)
+    assert together.channels == ((1,), (8, 25))
+    assert apart.channels == ((1,), (8,), (25,))
+    torch.testing.assert_close(together.render(known), apart.render(known), atol=0.05, rtol=0)
+    with pytest.raises(InputError, match="Labels 8 and 25 were prepared as one tissue but are given adipose and water"):
+        together.render({**known, 25: tissue("water")})
+
+
 def test_a_body_that_reaches_beyond_the_grid_leaves_no_seam(grid):
     outer_grid = Grid.centered((60, 50, 56), 5.0)
     inner = np.ones(grid.shape, dtype=np.uint8)
