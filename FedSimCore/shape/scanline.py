@@ -69,9 +69,9 @@ def ray_hits(points: Tensor, faces: Tensor, size: tuple[int, int], axis: int, *,
     corners, count, first, odd = _sorted_corners(rows, _batched_faces(faces, *points.shape[:2]), size[0])
 
     # One entry for each pair of a triangle and a row that it crosses.
-    face = torch.repeat_interleave(count)
-    row = _pick(first, face) + _position_in_run(face, count)
-    low, middle, high = _pick(corners, face).unbind(1)
+    face, position = _runs(count)
+    row = _pick(first, face) + position
+    low, middle, high = (_pick(corner, face) for corner in corners)
     upper = row >= _pick(rows, middle)
     long = _cross(row, low, high, rows, columns, depths)
     short = _cross(row, torch.where(upper, middle, low), torch.where(upper, high, middle), rows, columns, depths)
@@ -80,8 +80,8 @@ def ray_hits(points: Tensor, faces: Tensor, size: tuple[int, int], axis: int, *,
 
     # One entry for each ray between the two crossings of such a pair.
     extent = (long_end - short_end).long()
-    pair = torch.repeat_interleave(extent.abs())
-    column = _pick(torch.minimum(long_end, short_end).long(), pair) + _position_in_run(pair, extent.abs())
+    pair, position = _runs(extent.abs())
+    column = _pick(torch.minimum(long_end, short_end).long(), pair) + position
     start, end = _pick(short.column, pair), _pick(long.column, pair)
     share = ((column - start) / (end - start)).clamp(0, 1)
     depth = torch.lerp(_pick(short.depth, pair), _pick(long.depth, pair), share)
@@ -90,13 +90,12 @@ def ray_hits(points: Tensor, faces: Tensor, size: tuple[int, int], axis: int, *,
     handedness = 1 if axis == 1 else -1
     orientation = torch.where(odd, -handedness, handedness)
     entering = _pick(_pick(orientation, face) * extent.sign(), pair)
-    weights = (
-        _barycentric(share, *(_pick(x, pair) for x in (long.fraction, short.fraction, upper))) if with_weights else None
-    )
-    hit_face = _pick(face, pair)
-    return RayHits(
-        hit_face, _pick(row, pair), column, depth, entering, _pick(corners, hit_face) if with_weights else None, weights
-    )
+    hit_face, hit_row = _pick(face, pair), _pick(row, pair)
+    if not with_weights:
+        return RayHits(hit_face, hit_row, column, depth, entering, None, None)
+    weights = _barycentric(share, *(_pick(x, pair) for x in (long.fraction, short.fraction, upper)))
+    hit_corners = torch.stack([_pick(corner, pair) for corner in (low, middle, high)], 1)
+    return RayHits(hit_face, hit_row, column, depth, entering, hit_corners, weights)
 
 
 def index_points(vertices: Tensor, grid: Grid) -> Tensor:
@@ -125,18 +124,19 @@ def _sorted_corners(rows: Tensor, faces: Tensor, row_count: int) -> tuple[Tensor
     """Order each triangle's corners by row.
 
     Returns:
-        Corners (F, 3) from low to high, number of rows crossed (F,), first of them (F,), and whether the
+        Corners (3, F) from low to high, number of rows crossed (F,), first of them (F,), and whether the
         order is an odd permutation of the face's (F,).
     """
-    a, b, c = rows[faces].unbind(1)
+    columns = faces.T.contiguous()
+    a, b, c = (_pick(rows, column) for column in columns)
     low = torch.where(a <= b, torch.where(a <= c, 0, 2), torch.where(b <= c, 1, 2))
     high = torch.where(c >= b, torch.where(c >= a, 2, 0), torch.where(b >= a, 1, 0))
-    order = torch.stack((low, 3 - low - high, high), 1)
-    corners = faces.gather(1, order)
+    order = torch.stack((low, 3 - low - high, high))
+    corners = columns.gather(0, order)
     # A triangle in one row has equal lowest and highest corners and crosses none (half-open rows).
-    first = rows[corners[:, 0]].ceil().clamp(0, row_count).long()
-    end = rows[corners[:, 2]].ceil().clamp(0, row_count).long()
-    odd = (order[:, 1] - order[:, 0]) % 3 != 1
+    first = _pick(rows, corners[0]).ceil().clamp(0, row_count).long()
+    end = _pick(rows, corners[2]).ceil().clamp(0, row_count).long()
+    odd = (order[1] - order[0]) % 3 != 1
     return corners, end - first, first, odd
 
 
@@ -145,10 +145,19 @@ def _pick(values: Tensor, index: Tensor) -> Tensor:
     return values.index_select(0, index)
 
 
-def _position_in_run(owner: Tensor, count: Tensor) -> Tensor:
-    """Return 0, 1, 2... within each run of equal owners, where owner i has ``count[i]`` entries."""
-    start = count.cumsum(0) - count
-    return torch.arange(len(owner), device=owner.device) - _pick(start, owner)
+def _runs(count: Tensor) -> tuple[Tensor, Tensor]:
+    """Repeat each index i ``count[i]`` times.
+
+    ``torch.repeat_interleave`` does the same, but wakes all threads for it, which a busy machine makes one wait for.
+
+    Returns:
+        The indices (N,), and 0, 1, 2... within each run of equal ones (N,).
+    """
+    end = count.cumsum(0)
+    total = int(end[-1]) if len(end) else 0
+    marks = count.new_zeros(total + 1).index_add_(0, end[:-1], torch.ones_like(end[:-1]))
+    owner = marks[:total].cumsum(0)
+    return owner, torch.arange(total, device=count.device) - _pick(end - count, owner)
 
 
 def _cross(row: Tensor, low: Tensor, high: Tensor, rows: Tensor, columns: Tensor, depths: Tensor) -> _Crossings:
