@@ -33,6 +33,9 @@ ROWS_AT_ONCE = {"cpu": 32}
 # Planes that share one matrix product: more would widen the band of voxels they need.
 PLANES_AT_ONCE = 8
 
+# Tables that are made anew in every call are used for all rows and channels before the next ones are made.
+SEGMENT_BYTES = 256 << 20
+
 
 class Bags(NamedTuple):
     """A sparse matrix in compressed rows, as ``embedding_bag`` takes it: bag ``b`` sums ``offsets[b]:offsets[b+1]``."""
@@ -240,11 +243,18 @@ class PlaneStack:
                     columns[first:last, band.first : band.last].addmm_(cells[:, band.part], band.weights.T)
 
     def _segments(self, bagged: Literal["rays", "cells"]) -> Iterator[list[tuple[Slab, Bags]]]:
-        """Yield slabs with their tables: all at once where the cache can hold them, else one after the other."""
-        fits = self._taps.estimated_bytes <= projection_tables().limit_bytes
+        """Yield slabs with their tables: all at once where the cache can hold them, else some at a time."""
         slabs = self._taps.slabs
-        for segment in [slabs] if fits else [[slab] for slab in slabs]:
-            yield [(slab, self._bags(slab, bagged)) for slab in segment]
+        total = self._taps.estimated_bytes
+        limit = total if total <= projection_tables().limit_bytes else SEGMENT_BYTES
+        share = limit * sum(slab.cells for slab in slabs) / max(total, 1)
+        segment: list[Slab] = []
+        for slab in slabs:
+            if segment and sum(member.cells for member in segment) + slab.cells > share:
+                yield [(member, self._bags(member, bagged)) for member in segment]
+                segment = []
+            segment.append(slab)
+        yield [(member, self._bags(member, bagged)) for member in segment]
 
     def _bags(self, slab: Slab, bagged: Literal["rays", "cells"]) -> Bags:
         def make() -> tuple[Bags, int]:

@@ -243,4 +243,5 @@ def _planes_per_slab(columns: int) -> int:
 
 
 def _columns_per_slab(planes: int) -> int:
-    return max(64, _CELL_BYTES // (planes * ROWS_AT_ONCE["cpu"] * 4))
+    # Not too few: the transpose visits every ray once for each slab.
+    return max(1024, _CELL_BYTES // (planes * ROWS_AT_ONCE["cpu"] * 4))
