@@ -44,6 +44,8 @@ class Desktop:
         for kind in LOADABLE:
             files.addAction(f"Load {kind.lower()}...").connect("triggered()", self._loader(kind))
         files.addSeparator()
+        self._samples = files.addMenu("Sample data")
+        files.addSeparator()
         files.addAction("Save node...").connect("triggered()", self.save_node)
         files.addAction("Save scene (.mrb)...").connect("triggered()", self.save_scene)
         files.addAction("Close scene").connect("triggered()", lambda: self.slicer.mrmlScene.Clear(False))
@@ -75,6 +77,22 @@ class Desktop:
         )
         notice.openExternalLinks = True
         self.window.statusBar().addPermanentWidget(notice)
+
+    def fill_sample_menu(self) -> None:
+        """List the sample data that modules have registered and can make themselves."""
+        self._samples.clear()
+        sources = getattr(self.slicer.modules, "sampleDataSources", {})
+        for source in (s for some in sources.values() for s in some if s.customDownloader is not None):
+            self._samples.addAction(source.sampleName).connect("triggered()", self._maker(source))
+        self._samples.enabled = bool(self._samples.actions())
+
+    def _maker(self, source: Any) -> Any:
+        def make() -> None:
+            with self.slicer.util.tryWithErrorDisplay(f"{source.sampleName} could not be made."):
+                source.customDownloader(source)
+                self.fit_views()
+
+        return make
 
     def _loader(self, kind: str) -> Any:
         return lambda: self.load_with_dialog(kind)
@@ -191,6 +209,7 @@ def open_desktop(
     if module is not None:
         name = application.load_module(module).name
         application.slicer.app.startupCompleted.emit()
+        desktop.fill_sample_menu()
         desktop.window.moduleSelector().selectModule(name)
     desktop.window.show()
     application.process_events()

@@ -15,7 +15,7 @@ import slicer
 
 @dataclasses.dataclass
 class SampleDataSource:
-    """One set of sample data."""
+    """One set of sample data. As in Slicer, `uris` is text or a list (which may be empty), and the lists are as long."""
 
     sampleName: str
     uris: Any = None
@@ -27,6 +27,17 @@ class SampleDataSource:
     loadFiles: Any = None
     loadFileProperties: dict[str, Any] = dataclasses.field(default_factory=dict)
     checksums: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("fileNames", "nodeNames", "loadFiles", "loadFileTypes", "checksums"):
+            value = getattr(self, name)
+            if isinstance(self.uris, str):
+                setattr(self, name, [value])
+            elif value is None and name != "fileNames":
+                setattr(self, name, [None] * len(self.uris))
+            elif len(value) != len(self.uris):
+                raise ValueError(f"All fields of sample data source must have the same length; {name} has another")
+        self.uris = [self.uris] if isinstance(self.uris, str) else list(self.uris)
 
 
 class SampleDataLogic:
@@ -53,20 +64,21 @@ class SampleDataLogic:
         return next((s for some in sources.values() for s in some if s.sampleName == sampleName), None)
 
     def downloadFromSource(self, source: SampleDataSource) -> Any:
-        """Make the data with the source's own function.
+        """Slicer would download here; it never calls `customDownloader`, which the button of the sample does.
 
         Raises:
-            RuntimeError: the source has none and would have to be downloaded.
+            RuntimeError: always.
         """
-        if source.customDownloader is None:
-            raise RuntimeError(f"The host downloads nothing, and {source.sampleName} has no customDownloader")
-        return source.customDownloader(source)
+        raise RuntimeError(f"The host downloads nothing; call the customDownloader of {source.sampleName}")
 
 
-def downloadSample(sampleName: str) -> Any:
-    """Make a registered set of sample data; its first node if there are several."""
+def downloadSample(sampleName: str) -> Any:  # noqa: N803 -- Slicer's name
+    """Slicer would download a registered set here.
+
+    Raises:
+        RuntimeError: always.
+    """
     source = SampleDataLogic().sourceForSampleName(sampleName)
     if source is None:
         raise RuntimeError(f"No sample data of the name {sampleName} is registered")
-    nodes = SampleDataLogic().downloadFromSource(source)
-    return nodes[0] if isinstance(nodes, (list, tuple)) else nodes
+    return SampleDataLogic().downloadFromSource(source)

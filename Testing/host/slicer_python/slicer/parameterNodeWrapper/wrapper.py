@@ -11,7 +11,7 @@ import slicer
 import vtk
 
 from .connectors import Connector, connector_for, split
-from .serializers import Serializer, serializer_for
+from .serializers import Serializer, TupleSerializer, serializer_for
 from .validators import Default
 
 SlicerParameterNamePropertyName = "SlicerParameterName"
@@ -26,6 +26,9 @@ class Parameter:
         given = next((e for e in split(annotation)[1] if isinstance(e, Default)), None)
         if default is not _NOTHING:
             given = Default(default)
+        if given is None and isinstance(self.serializer, TupleSerializer):
+            # Slicer's own gives such a default once only, and raises when the scene has been closed.
+            raise TypeError(f"{name}: give the tuple a default, or Slicer's parameterNodeWrapper loses it")
         self.default = given or Default(generator=self.serializer.default)
 
     def __get__(self, owner: Any, cls: type | None = None) -> Any:
