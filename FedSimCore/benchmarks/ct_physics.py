@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -175,45 +176,53 @@ def gradients(report: Report) -> Iterator[Goal]:
 
 
 def times(report: Report, size: int, views: int, rounds: int) -> Iterator[Goal]:
-    """Time the scan of the mean heart in a thorax, and its tissues' change."""
+    """Time the scan of the mean heart in a thorax and the change of its tissues, in full and as a preview."""
+    first_s, change_s = time_scan(report, size, views, rounds)
+    yield Goal(f"{size}^3: first image, set-up included, s", first_s, 15.0, at_least=False)
+    yield Goal(f"{size}^3: image after a change of tissue, s", change_s, 2.0, at_least=False)
+    _, change_s = time_scan(report, size // 2, views // 3, rounds)
+    yield Goal(f"{size // 2}^3: image after a change of tissue, s", change_s, 0.4, at_least=False)
+
+
+def time_scan(report: Report, size: int, views: int, rounds: int) -> tuple[float, float]:
+    """Return the seconds of the first image and of one after a change of tissue."""
     known = tissues("arterial")
-    for voxels, projections, first_s, change_s in ((size, views, 15.0, 2.0), (size // 2, views // 3, None, 0.4)):
-        protocol = scanner("adult").with_changes(views=projections)
-        body = mean_heart_in_thorax(voxels)
-        simulator = CTSimulator(protocol, body.inner.grid, whole_field=True)
-        scenes: list[Scene] = []
+    body = mean_heart_in_thorax(size)
+    simulator = CTSimulator(scanner("adult").with_changes(views=views), body.inner.grid, whole_field=True)
+    scenes: list[Scene] = []
 
-        def prepare(simulator: CTSimulator = simulator, body: Body = body, scenes: list[Scene] = scenes) -> object:
-            scenes[:] = [simulator.prepare(body, apart=region_labels())]
-            return scenes[0].render(body.tissues(known), seed=0)
+    def prepare() -> object:
+        scenes[:] = [simulator.prepare(body, apart=region_labels())]
+        return render()
 
-        def render(body: Body = body, scenes: list[Scene] = scenes) -> object:
-            return scenes[0].render(body.tissues(known), seed=0)
+    def render() -> object:
+        return scenes[0].render(body.tissues(known), seed=0)
 
-        def once(simulator: CTSimulator = simulator, body: Body = body) -> object:
-            return simulator.simulate(body, known, seed=0)
+    def once() -> object:
+        return simulator.simulate(body, known, seed=0)
 
-        heading = f"A heart in its thorax, {voxels}^3, {projections} views"
-        timing = race(
-            [
-                Contender(
-                    "prepare seven regions and every other tissue, and render", lambda call=prepare: call, rounds=1
-                ),  # type: ignore[misc]
-                Contender("render other tissues", lambda call=render: call, rounds=rounds),  # type: ignore[misc]
-                Contender("scan once by basis materials", lambda call=once: call, rounds=rounds),  # type: ignore[misc]
-            ]
-        )
-        report.timings[heading] = timing
-        lines = scenes[0].line_integrals_mm
-        report.values[f"{voxels}^3: channels kept"] = float(lines.shape[1])
-        report.values[f"{voxels}^3: memory of the line integrals, MiB"] = lines.numel() * lines.element_size() / 2**20
-        difference = scenes[0].render(body.tissues(known)) - simulator.simulate(body, known)
-        report.values[f"{voxels}^3: basis materials against tissues, mean |HU|"] = float(difference.abs().mean())
-        if first_s is not None:
-            seconds = timing["prepare seven regions and every other tissue, and render"].first_s
-            yield Goal(f"{voxels}^3: first image, set-up included, s", seconds, first_s, at_least=False)
-        seconds = timing["render other tissues"].min_s
-        yield Goal(f"{voxels}^3: image after a change of tissue, s", seconds, change_s, at_least=False)
+    names = (
+        "project seven regions and every other tissue, and render",
+        "render other tissues",
+        "scan by 3 basis materials",
+    )
+    calls = (prepare, render, once)
+    contenders = [
+        Contender(name, partial(_ready, call), rounds=1 if call is prepare else rounds)
+        for name, call in zip(names, calls, strict=True)
+    ]
+    timing = race(contenders, stage=f"scanning {size}^3")
+    report.timings[f"A heart in its thorax, {size}^3, {views} views"] = timing
+    lines = scenes[0].line_integrals_mm
+    report.values[f"{size}^3: channels kept"] = float(lines.shape[1])
+    report.values[f"{size}^3: memory of the line integrals, MiB"] = lines.numel() * lines.element_size() / 2**20
+    difference = scenes[0].render(body.tissues(known)) - simulator.simulate(body, known)
+    report.values[f"{size}^3: basis materials against tissues, mean |HU|"] = float(difference.abs().mean())
+    return timing[names[0]].first_s, timing[names[1]].min_s
+
+
+def _ready(call: Callable[[], object]) -> Callable[[], object]:
+    return call
 
 
 def mean_heart_in_thorax(size: int) -> Body:
