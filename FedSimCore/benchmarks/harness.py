@@ -162,11 +162,11 @@ def cuda_peak_mib() -> float:
     return peak
 
 
-def as_content(report: Report, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report as plain data for JSON, with the command that was called."""
+def as_content(report: Report, described: Mapping[str, Any], command: str | None = None) -> dict[str, Any]:
+    """Return a report as plain data for JSON, with the command that was called (``fedsim`` ... if None)."""
     return {
         "title": report.title,
-        "command": _command(),
+        "command": command or _command(),
         "machine": dict(described),
         "setting": dict(report.setting),
         "goals": [{**asdict(goal), "met": goal.met} for goal in report.goals],
@@ -175,12 +175,14 @@ def as_content(report: Report, described: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_report(report: Report, described: Mapping[str, Any], folder: Path, name: str) -> list[Path]:
-    """Write ``name.json`` and ``name.md`` into ``folder`` and return their paths."""
+def write_report(
+    report: Report, described: Mapping[str, Any], folder: Path, name: str, command: str | None = None
+) -> list[Path]:
+    """Write ``name.json`` and ``name.md`` into ``folder`` and return their paths; see :func:`as_content`."""
     paths = [folder / f"{name}.json", folder / f"{name}.md"]
-    write_json(paths[0], as_content(report, described))
+    write_json(paths[0], as_content(report, described, command))
     with atomic_path(paths[1]) as temporary:
-        temporary.write_text(_markdown(report, described, _command()), encoding="utf-8")
+        temporary.write_text(_markdown(report, described, command or _command()), encoding="utf-8")
     return paths
 
 
