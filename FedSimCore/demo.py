@@ -1,4 +1,4 @@
-"""The whole way on what ships: patients, shape model, an unseen heart, a heart of one's own, three scanners.
+"""The whole way on what ships: patients, a shape model, an unseen patient's heart, and that heart in three scanners.
 
 ``fedsim demo`` runs it. Everything it writes could be made by the verbs it names in its summary; only sizes are chosen
 so that two cores are done in a few minutes.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
 
 from FedSimCore.cohorts.case import Case, Cohort
 from FedSimCore.cohorts.phantom import make_label_map, make_phantom
@@ -30,7 +28,7 @@ from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.measurements import measure_mesh
 from FedSimCore.shape.model import ShapeModel, builtin_model
 from FedSimCore.shape.norms import compare
-from FedSimCore.shape.parameters import HeartParameters
+from FedSimCore.shape.parameters import read_parameters, write_parameters
 from FedSimCore.volumes import Volume
 from FedSimCore.volumes.io import write_label_map, write_volume
 
@@ -61,26 +59,25 @@ class Demonstration:
         return self.out / name
 
 
-def demonstrate(out: Path, cases: int = 8, seed: int = 0, progress: Progress = silent) -> Demonstration:
+def demonstrate(out: Path, cases: int = 8, progress: Progress = silent) -> Demonstration:
     """Run the demonstration.
 
     Args:
         out: folder to write to, made if missing.
         cases: adult phantoms that the shape model is built from, at least 3.
-        seed: of the heart that is drawn and scanned.
         progress: told of every stage.
 
     Raises:
         FedSimError: a file cannot be written, or Pillow or matplotlib are not installed.
     """
     demo = Demonstration(Path(out))
+    model = builtin_model()
     stages: list[tuple[str, Callable[[], None]]] = [
         ("phantom patients of three sites", lambda: _patients(demo)),
         (f"cohort of {cases} label maps", lambda: _cohort(demo, cases)),
         ("shape model of the cohort", lambda: _shape_model(demo)),
-        ("fit to an unseen patient", lambda: _fit(demo)),
-        ("modes and views of the built-in model", lambda: _heart(demo, seed)),
-        ("the same heart in three scanners", lambda: _scanners(demo, seed)),
+        ("fit of the built-in model to an unseen patient", lambda: _fit(demo, model)),
+        ("the same heart in three scanners", lambda: _scanners(demo, model)),
     ]
     for done, (stage, run) in enumerate(stages):
         progress(done, len(stages), stage)
@@ -118,54 +115,39 @@ def _shape_model(demo: Demonstration) -> None:
     provenance = provenance_now(hearts.cohort, hearts.sites, command, 0, hearts.skipped)
     model, _ = build_model(hearts.hearts, provenance, modes=min(14, len(hearts.hearts) - 1))
     model.save(demo.keep("model.safetensors", f"shape model of the cohort, {model.mode_count} modes"))
-    write_png(demo.keep("modes_cohort.png", "first two modes of that model at ±1.5 σ"), modes_plate(model, modes=2))
+    write_png(demo.keep("modes_cohort.png", "first two modes of that model at ±1.5 SD"), modes_plate(model, modes=2))
     demo.results["shape_model"] = {"quality": model.header.quality, "cases": len(hearts.hearts)}
 
 
-def _fit(demo: Demonstration) -> None:
+def _fit(demo: Demonstration, model: ShapeModel) -> None:
     labels = make_label_map("adult", _UNSEEN_SEED, spacing_mm=_COHORT_SPACING_MM)
-    result = fit(builtin_model(), LabelledHeart.from_volume("unseen patient", labels))
-    fitted = {"parameters": result.parameters.model_dump(), "dice": result.dice, "distance_mm": result.distance_mm}
-    write_json(demo.keep("fit.json", "the built-in model fitted to an unseen patient"), fitted)
-    demo.results["fit"] = {"mean_dice": result.mean_dice, "dice": result.dice, "distance_mm": result.distance_mm}
-
-
-def _heart(demo: Demonstration, seed: int) -> None:
-    model = builtin_model()
-    mesh = model.mesh(_drawn(model, seed))
-    write_png(demo.keep("heart.png", "a heart drawn from the built-in model"), views_plate(mesh))
-    write_png(demo.keep("modes.png", "first modes of the built-in model at ±1.5 σ"), modes_plate(model))
-    compared = compare(measure_mesh(mesh))
-    title = "A heart drawn at random, beside the norms of healthy adults"
-    write_figure(
-        demo.keep("measurements.png", "that heart's measurements beside the norms"), norm_chart(compared, title)
+    result = fit(model, LabelledHeart.from_volume("unseen patient", labels))
+    write_parameters(
+        demo.keep("heart.json", "the built-in model's parameters for an unseen patient"),
+        result.parameters,
+        model.checksum,
     )
+    demo.results["fit"] = {"mean_dice": result.mean_dice, "dice": result.dice, "distance_mm": result.distance_mm}
+    mesh = model.mesh(result.parameters)
+    write_png(demo.keep("heart.png", "that heart from four sides"), views_plate(mesh))
+    write_png(demo.keep("modes.png", "first modes of the built-in model at ±1.5 SD"), modes_plate(model))
+    compared = compare(measure_mesh(mesh))
+    chart = norm_chart(compared, "The fitted heart beside the norms of healthy adults")
+    write_figure(demo.keep("measurements.png", "its measurements beside the norms"), chart)
     demo.results["measurements"] = {c.measurement.key: c.measurement.value for c in compared}
 
 
-def _scanners(demo: Demonstration, seed: int) -> None:
-    model = builtin_model()
+def _scanners(demo: Demonstration, model: ShapeModel) -> None:
     rows: dict[str, tuple[Volume, Volume]] = {}
+    heart = read_parameters(demo.out / "heart.json", model.mode_count, model.checksum)
     for site, title in SITES.items():
-        recipe = Recipe(
-            parameters=_drawn(model, seed),
-            model_sha256=model.checksum,
-            scanner=scanner(site),
-            person_seed=seed,
-            noise_seed=seed,
-        )
+        recipe = Recipe(parameters=heart, model_sha256=model.checksum, scanner=scanner(site))
         scan = simulate(recipe, model)
         beam = f"{recipe.scanner.kvp} kVp, {recipe.scanner.mas:g} mAs"
         rows[f"{title}: {beam}"] = scan.image, scan.labels
         write_volume(scan.image, demo.keep(f"scans/{site}_image.nii.gz", f"CT of that heart at {beam}"), "int16")
         write_label_map(scan.labels, demo.keep(f"scans/{site}_label.nii.gz", "its seven regions"))
     write_png(demo.keep("scanners.png", "the same heart in the three sites' scanners"), scanners_plate(rows, _CTA))
-    first = next(iter(rows.items()))
-    write_png(
-        demo.keep("ct.png", "its simulated CT in three planes with the regions' outlines"),
-        scanners_plate(dict([first]), _CTA, 4.0),
-    )
-
-
-def _drawn(model: ShapeModel, seed: int) -> HeartParameters:
-    return HeartParameters.from_vector(model.sample(1, torch.Generator().manual_seed(seed))[0].double().numpy())
+    first = dict([next(iter(rows.items()))])
+    about = "its simulated CT in three planes with the regions' outlines"
+    write_png(demo.keep("ct.png", about), scanners_plate(first, _CTA, inches=4.0))

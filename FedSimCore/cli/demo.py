@@ -12,10 +12,9 @@ from FedSimCore.cli.common import JSON_OPTION, print_json, progress_bar
 def demo(
     out: Path = typer.Option("demo_out", "--out", "-o", help="Folder to write to."),
     cases: int = typer.Option(8, "--cases", min=3, help="Phantoms the shape model is built from."),
-    seed: int = typer.Option(0, "--seed", min=0, help="Seed of the heart that is drawn and scanned."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Make patients, a shape model, a heart and its CT in three scanners, with pictures of each."""
+    """Make patients, a shape model, a fitted heart and its CT in three scanners, with pictures of each."""
     import time
 
     from FedSimCore.demo import demonstrate
@@ -28,7 +27,7 @@ def demo(
                 typer.echo(f"[{time.monotonic() - start:4.0f} s] {stage}")
             progress(done, total, "demo")
 
-        made = demonstrate(out, cases, seed, tell)
+        made = demonstrate(out, cases, tell)
     if as_json:
         print_json({"folder": str(out), "files": made.files, "results": made.results})
         return
