@@ -134,7 +134,8 @@ class Thorax:
         below = z - self.diaphragm_z(x, y)
         canvas.paint(chest & (below < 0), self.label["muscle"])
         canvas.paint(chest & (below < -2.5 * s), self.label["subcutaneous_fat"])
-        liver_edge = self.at.midline_x - 38 * s
+        # The left lobe reaches across the midline in front.
+        liver_edge = np.float32(self.at.midline_x - 22 * s) - np.float32(0.7) * (y - np.float32(self.chest_center[1]))
         canvas.paint(chest & (below < -3 * s) & (x > liver_edge), self.label["liver"])
         stomach = ((x - (self.at.midline_x - 75 * s)) / (36 * s)) ** 2 + ((y - self.chest_center[1]) / (48 * s)) ** 2
         deep = below + 6 * s + 14 * s * stomach
