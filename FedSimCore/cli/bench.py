@@ -109,6 +109,7 @@ def shape_fit(
     site: list[str] = typer.Option(
         ["adult", "congenital-mild", "congenital-severe"], "--site", help="Sites of the phantoms; may be repeated."
     ),
+    modes: int = typer.Option(14, "--modes", min=1, help="Modes of the built-in model to use."),
     limit: float | None = typer.Option(None, "--limit", min=0.1, help="Limit of the weights; the model's if left out."),
     real_heart: Path | None = typer.Option(
         None, "--real-heart", help="Label map of ../shared/data/mesh_cemrg; not fitted if left out."
@@ -125,8 +126,8 @@ def shape_fit(
 
     described = machine(("torch",))
     with progress_bar() as progress:
-        report = bench_fit(builtin_model(), each, tuple(site), limit, real_heart, progress)
-    finish(report, described, out, "shape_fit", as_json)
+        report = bench_fit(builtin_model(modes), each, tuple(site), limit, real_heart, progress)
+    finish(report, described, out, "shape_fit" if modes == 14 else f"shape_fit_{modes}_modes", as_json)
 
 
 def set_threads(threads: int) -> None:

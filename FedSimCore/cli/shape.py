@@ -17,6 +17,9 @@ app = typer.Typer(help="Build, show and use the statistical shape model.", no_ar
 
 MODEL_OPTION = typer.Option(None, "--model", "-m", help="Model file; the built-in model if left out.")
 MODES_OPTION = typer.Option(14, "--modes", min=1, help="Modes to keep; at most one less than there are cases.")
+USED_MODES_OPTION = typer.Option(
+    None, "--modes", min=1, help="Use the model's first modes only; 14 of the built-in model if left out, else all."
+)
 LIMIT_OPTION = typer.Option(1.5, "--limit", min=0.1, max=6.0, help="Limit of the mode weights in sigma.")
 SEED_OPTION = typer.Option(0, "--seed", min=0, help="Seed of what is drawn at random.")
 
@@ -68,13 +71,18 @@ def show(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show a model's modes, quality and provenance."""
-    _report(_load(model), model, as_json)
+    from FedSimCore.resources import resource_path
+    from FedSimCore.shape.model import BUILTIN
+
+    path = resource_path(BUILTIN) if model is None else model
+    _report(_load(path), path, as_json)
 
 
 @app.command()
 def sample(
     out: Path = typer.Option(..., "--out", "-o", help="Folder for one parameter file and mesh per heart."),
     model: Path | None = MODEL_OPTION,
+    modes: int | None = USED_MODES_OPTION,
     count: int = typer.Option(1, "-n", "--count", min=1, help="Number of hearts."),
     seed: int = SEED_OPTION,
     distribution: str = typer.Option("normal", help="Of the weights within the limit: normal or uniform."),
@@ -87,7 +95,7 @@ def sample(
 
     if distribution not in ("normal", "uniform"):
         raise InputError(f"There is no distribution {distribution!r}; choose normal or uniform.")
-    shape_model = _load(model)
+    shape_model = _load(model, modes)
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -112,6 +120,7 @@ def sample(
 def project(
     mesh: Path = typer.Argument(..., help="Mesh in the model's own vertex order (VTP)."),
     model: Path | None = MODEL_OPTION,
+    modes: int | None = USED_MODES_OPTION,
     out: Path | None = typer.Option(None, "--out", "-o", help="Parameter file to write (.json)."),
     unlimited: bool = typer.Option(False, "--unlimited", help="Do not clip the weights to the model's limit."),
     as_json: bool = JSON_OPTION,
@@ -122,7 +131,7 @@ def project(
     from FedSimCore.shape.mesh_io import read_mesh
     from FedSimCore.shape.parameters import write_parameters
 
-    shape_model = _load(model)
+    shape_model = _load(model, modes)
     heart = read_mesh(mesh)
     parameters = shape_model.project(heart.vertices, limited=not unlimited)
     if out is not None:
@@ -144,6 +153,7 @@ def project(
 def fit(
     label_map: Path = typer.Argument(..., help="Label map (NIfTI or NRRD)."),
     model: Path | None = MODEL_OPTION,
+    modes: int | None = USED_MODES_OPTION,
     scheme: str = typer.Option("fedsim", help="How the file's values name regions: fedsim, mmwhs, imagechd or JSON."),
     limit: float | None = typer.Option(None, "--limit", min=0.1, help="Limit of the weights; the model's if left out."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Parameter file to write (.json)."),
@@ -158,7 +168,7 @@ def fit(
     from FedSimCore.shape.parameters import write_parameters
     from FedSimCore.volumes.io import read_label_map
 
-    shape_model = _load(model)
+    shape_model = _load(model, modes)
     heart = LabelledHeart.from_volume(str(label_map), read_label_map(label_map, scheme))
     with progress_bar() as progress:
         result = fit_model(shape_model, heart, limit, progress=progress)
@@ -183,10 +193,13 @@ def _check_model_path(path: Path) -> None:
         raise InputError(f"{path} does not end in .safetensors; name the model file so.")
 
 
-def _load(path: Path | None) -> ShapeModel:
+def _load(path: Path | None, modes: int | None = None) -> ShapeModel:
     from FedSimCore.shape.model import ShapeModel, builtin_model
 
-    return builtin_model() if path is None else ShapeModel.load(path)
+    if path is None:
+        return builtin_model() if modes is None else builtin_model(modes)
+    model = ShapeModel.load(path)
+    return model if modes is None else model.with_modes(modes)
 
 
 def _write_mesh(model: ShapeModel, parameters: Any, path: Path) -> None:
@@ -210,13 +223,13 @@ def _print_parameters(parameters: Any) -> None:
     print_table("Parameters", ("", "value"), rows)
 
 
-def _report(model: ShapeModel, path: Path | None, as_json: bool) -> None:
+def _report(model: ShapeModel, path: Path, as_json: bool) -> None:
     header = model.header
     quality = header.quality
     if as_json:
         print_json(
             {
-                "path": None if path is None else str(path),
+                "path": str(path),
                 "sha256": model.checksum,
                 "modes": model.mode_count,
                 "vertices": model.topology.vertex_count,
@@ -228,7 +241,7 @@ def _report(model: ShapeModel, path: Path | None, as_json: bool) -> None:
         return
     made_of = header.provenance
     typer.echo(
-        f"{path or 'built-in model'}: {model.topology.vertex_count} vertices, {len(model.topology.faces)} faces, "
+        f"{path}: {model.topology.vertex_count} vertices, {len(model.topology.faces)} faces, "
         f"{model.mode_count} modes within ±{header.limit_sigma:g} σ, from {made_of.cases} cases of {made_of.cohort} "
         f"({made_of.created}, FedSim {made_of.version}, sha256 {model.checksum[:12]})\nmade by: {made_of.command}"
     )

@@ -12,7 +12,7 @@ from FedSimCore import __version__
 from FedSimCore.progress import Progress, silent
 from FedSimCore.shape.correspondence import SPACING_MM, Correspondence, correspond
 from FedSimCore.shape.labelled_heart import LabelledHeart
-from FedSimCore.shape.model import ShapeModel
+from FedSimCore.shape.model import PAPER_MODES, ShapeModel
 from FedSimCore.shape.model_file import Arrays, ModelHeader, Provenance
 from FedSimCore.shape.pca import principal_modes
 from FedSimCore.shape.pose import pose_statistics
@@ -20,14 +20,13 @@ from FedSimCore.shape.procrustes import generalised_procrustes
 from FedSimCore.shape.quality import quality_report
 from FedSimCore.shape.template import FACE_COUNT
 
-MODES = 14
 LIMIT_SIGMA = 1.5
 
 
 def build_model(
     hearts: Sequence[LabelledHeart],
     provenance: Provenance,
-    modes: int = MODES,
+    modes: int = PAPER_MODES,
     limit_sigma: float = LIMIT_SIGMA,
     face_count: int = FACE_COUNT,
     spacing_mm: float = SPACING_MM,
@@ -60,7 +59,7 @@ def model_from_correspondence(
     correspondence: Correspondence,
     centres_mm: Sequence[NDArray[np.float64]],
     provenance: Provenance,
-    modes: int = MODES,
+    modes: int = PAPER_MODES,
     limit_sigma: float = LIMIT_SIGMA,
     progress: Progress = silent,
 ) -> ShapeModel:

