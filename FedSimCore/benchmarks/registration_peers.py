@@ -41,7 +41,7 @@ def sitk_bspline(job: Job) -> Array:
 def ants_syn(job: Job) -> Array:
     """Symmetric normalisation (SyN, mean squares) of ANTs."""
     ants = peer("ants")
-    import pandas  # comes with antspyx
+    pandas = peer("pandas")  # comes with antspyx
 
     spacing = tuple(float(s) for s in job.grid.spacing_mm)
     origin = tuple(float(o) for o in job.grid.affine[:3, 3])
