@@ -241,7 +241,7 @@ def unload_module(name: str) -> None:
 
     module = getattr(slicer.modules, name.lower())
     widget = private(module).widget
-    if widget is not None:
+    if widget is not None and widget.isEntered:
         widget.exit()
     slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(name)
     if widget is not None:

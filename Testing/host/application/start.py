@@ -150,7 +150,7 @@ def _make_scene(application: Application) -> None:
     layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     slicer.app.mrmlSceneChanged.emit(scene)
     application.window = MainWindow(layout.viewport())
-    slicer.util.mainWindow = lambda verbose=True: application.window  # noqa: ARG005 -- Slicer's signature
+    slicer.util.mainWindow = lambda verbose=True: application.window
 
 
 def _give_cache(slicer: Any, scene: Any) -> Any:

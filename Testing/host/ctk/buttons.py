@@ -69,10 +69,11 @@ class ctkColorPickerButton(QPushButton):
         self.text = self.colorName or self.color.name() if self.displayColorName else ""
 
     def setColor(self, color: QColor) -> None:
+        color = QColor.fromRgba(color.rgba())  # a plain copy, also of a Python subclass
         if color != private(self).color:
-            private(self).color = QColor(color)
+            private(self).color = color
             self._show()
-            self.colorChanged.emit(QColor(color))
+            self.colorChanged.emit(color)
 
     def changeColor(self) -> None:
         chosen = QColorDialog.getColor(self.color, self)

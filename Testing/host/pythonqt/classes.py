@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FunctionType, SimpleNamespace
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QMetaMethod, QObject, Signal
 
 from Testing.host.pythonqt.properties import VIRTUAL_GETTERS, PropertyAttribute, to_python
 from Testing.host.pythonqt.signals import SignalAttribute
@@ -37,6 +37,7 @@ def cxx_class(header: str, constructor_arguments: int = 1) -> Callable[[Class], 
 
     def decorate(cls: Class) -> Class:
         cls._is_cxx, cls._header = True, header
+        cls._property_types, cls._signal_signatures = _what_moc_says(cls)
         virtual = {}
         for part in _undecorated(cls):
             virtual.update(_make_look_like_cxx(part))
@@ -44,6 +45,18 @@ def cxx_class(header: str, constructor_arguments: int = 1) -> Callable[[Class], 
         return cls
 
     return decorate
+
+
+def _what_moc_says(cls: Any) -> tuple[dict[str, str], list[str]]:
+    """Types of properties and signatures of signals; read here since a static meta object dies with an early object."""
+    meta = cls.staticMetaObject
+    properties = (meta.property(i) for i in range(meta.propertyCount()))
+    methods = (meta.method(i) for i in range(meta.methodCount()))
+    signals = [m for m in methods if m.methodType() == QMetaMethod.MethodType.Signal]
+    return (
+        {p.name(): p.typeName() for p in properties},
+        [bytes(m.methodSignature().data()).decode() for m in signals],
+    )
 
 
 def _undecorated(cls: type) -> list[type]:

@@ -22,7 +22,7 @@ def install() -> ModuleType:
 
     modules = (QtCore, QtGui, QtWidgets, QtNetwork, QtSvg, QtUiTools)
     classes = {n: c for m in modules for n in dir(m) if isinstance(c := getattr(m, n), type) and n.startswith("Q")}
-    ordered = sorted(set(classes.values()), key=lambda c: len(c.__mro__))
+    ordered = sorted(set(classes.values()), key=lambda c: (len(c.__mro__), c.__name__))
     attributes.install_on_qobject()
     for cls in ordered:
         _make_enums_look_like_integers(cls)

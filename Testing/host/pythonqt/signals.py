@@ -67,17 +67,17 @@ def _normalised(arguments: str) -> str:
 
 
 def _signatures(sender: QObject, name: str) -> list[str]:
-    """Signatures of an object's signals of that name, longest first, in Slicer's Qt."""
+    """Signatures of an object's signals of that name, in Slicer's Qt: most arguments first, then as declared."""
     meta = sender.metaObject()
     methods = (meta.method(i) for i in range(meta.methodCount()))
     refused = set().union(*(facts.absent_signals(c.__name__) for c in type(sender).__mro__))
-    found = {bytes(m.methodSignature().data()).decode() for m in methods if bytes(m.name().data()).decode() == name}
+    found = [bytes(m.methodSignature().data()).decode() for m in methods if bytes(m.name().data()).decode() == name]
     for cls in type(sender).__mro__:
-        found |= {s for s in facts.dropped_signals(cls.__name__) if s.startswith(f"{name}(")}
-        found |= set(vars(cls).get("_vtk_signatures", {}).get(name, ()))
-        found |= {s for s in vars(cls).get("_adapted_signals", {}) if s.startswith(f"{name}(")}
+        found += vars(cls).get("_vtk_signatures", {}).get(name, ())
+        found += [s for s in vars(cls).get("_adapted_signals", {}) if s.startswith(f"{name}(")]
+        found += sorted(s for s in facts.dropped_signals(cls.__name__) if s.startswith(f"{name}("))
     # moc sees our VTK arguments as PyObject; only the VTK signature is the real one.
-    found = {s for s in found - refused if "PyObject" not in s}
+    found = [s for s in dict.fromkeys(found) if s not in refused and "PyObject" not in s]
     return sorted(found, key=lambda s: -s.count(",") - (not s.endswith("()")))
 
 

@@ -278,3 +278,11 @@ def test_every_recorded_probe_is_asked_and_its_answer_is_the_recorded_one():
     # The recorded slots of these two were connected one after another in one process, so they answer in other words.
     different = {n for n, answer in same.items() if recorded[n] != answer}
     assert different == {"new style signal"}
+
+
+def test_a_signal_without_a_signature_is_the_first_declared_one(it):
+    it.c.activated.connect(it.got.append)
+    it.c.activated(1)
+    it.c.currentIndexChanged.connect(it.got.append)
+    it.c.currentIndex = 1
+    assert it.got == [1, 1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6 import QtTest
+
 from Testing.host.application.start import SOURCE_VARIABLE
 
 HERE = Path(__file__).parent
@@ -190,6 +191,7 @@ def test_the_modules_own_test_runs(panel, application):
 
 def test_a_ui_file_with_a_wrong_property_class_or_signal_is_refused(application, tmp_path):
     import slicer
+
     from Testing.host.pythonqt.ui_loader import UiError
 
     right = (MODULE.parent / "Resources" / "UI" / "ExamplePanel.ui").read_text()
@@ -211,7 +213,14 @@ def test_these_tests_pass_with_slicers_own_python_files_too():
     if os.environ.get("FEDSIM_HOST_INNER"):
         pytest.skip("already inside")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(HERE / "test_scripted_module.py"), str(HERE / "test_slicer_source.py")],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            str(HERE / "test_scripted_module.py"),
+            str(HERE / "test_slicer_source.py"),
+        ],
         env={**os.environ, "FEDSIM_HOST_INNER": "1"},
         capture_output=True,
         text=True,

@@ -38,10 +38,19 @@ NEEDS = {
     "test_qMRMLSpinBoxToFloat": "a spin box that holds infinity",
     "test_slicer_parameter_node_wrapper_gui_creation": "modules of a build (MRMLCorePython)",
 }
-FILES = (
-    "parameter_node_wrapper parameter_node_wrapper_guis parameter_node_wrapper_gui_creation parameter_pack packaging "
-    "util_VTKObservationMixin util_chdir util_childWidgetVariables util_getNodes util_save util_without_modules"
-).split()
+FILES = [
+    "parameter_node_wrapper",
+    "parameter_node_wrapper_guis",
+    "parameter_node_wrapper_gui_creation",
+    "parameter_pack",
+    "packaging",
+    "util_VTKObservationMixin",
+    "util_chdir",
+    "util_childWidgetVariables",
+    "util_getNodes",
+    "util_save",
+    "util_without_modules",
+]
 
 
 def test_the_official_template_module_runs_unmodified(load_panel, scene, monkeypatch):

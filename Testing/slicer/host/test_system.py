@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from Testing.host import system
 
 SCRIPT = Path(__file__).parents[3] / system.SCRIPT

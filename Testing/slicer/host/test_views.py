@@ -19,7 +19,9 @@ def pixels(widget) -> np.ndarray:
 
 
 def reddish(picture: np.ndarray) -> np.ndarray:
-    return (picture[..., 0] > 1.6 * picture[..., 1]) & (picture[..., 0] > 1.6 * picture[..., 2]) & (picture[..., 0] > 60)
+    return (
+        (picture[..., 0] > 1.6 * picture[..., 1]) & (picture[..., 0] > 1.6 * picture[..., 2]) & (picture[..., 0] > 60)
+    )
 
 
 @pytest.fixture
@@ -169,7 +171,10 @@ def test_another_layout_keeps_the_views_that_it_shares(application, scene):
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     application.process_events()
     assert manager.sliceViewNames() == ("Red", "Green", "Yellow")
-    assert told == [slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView, slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView]
+    assert told == [
+        slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView,
+        slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView,
+    ]
     manager.layoutChanged.disconnect(told.append)
 
 
@@ -231,6 +236,7 @@ def test_the_picture_of_the_whole_window_holds_panel_and_views(application, a_ba
 
 def test_a_paused_application_does_not_render(application, a_ball):
     import slicer
+
     from Testing.host.pythonqt import private
 
     application.process_events()

@@ -57,8 +57,7 @@ def test_every_property_exists_with_its_type(classes, name):
         if isinstance(value, Property):
             assert member in known, f"{name} has no property {member}"
             assert value.fset is None or known[member]["writable"], f"{name}.{member} is not writable"
-            meta = classes[name].staticMetaObject
-            ours, real = meta.property(meta.indexOfProperty(member)).typeName(), known[member]["type"]
+            ours, real = classes[name]._property_types[member], known[member]["type"]
             is_enum = ours == "int" and real not in TYPES.values()
             assert TYPES.get(ours) == real or is_enum, f"{name}.{member} is {real}, not {ours}"
 
@@ -69,13 +68,10 @@ def test_every_signal_exists_with_its_signature(classes, name):
 
     cls = classes[name]
     known = {s.replace("vtkIdType", "int") for s in FACTS[name]["signals"]} | set(FACTS[name]["signals"])
-    meta = cls.staticMetaObject
     for member, value in own_members(cls).items():
         if not isinstance(value, SignalAttribute):
             continue
-        methods = (meta.method(i) for i in range(meta.methodCount()))
-        moc = {bytes(m.methodSignature().data()).decode() for m in methods}
-        offered = {s for s in moc if s.startswith(f"{member}(") and "PyObject" not in s}
+        offered = {s for s in cls._signal_signatures if s.startswith(f"{member}(") and "PyObject" not in s}
         for base in cls.__mro__:
             offered |= set(vars(base).get("_vtk_signatures", {}).get(member, ()))
             offered |= {s for s in vars(base).get("_adapted_signals", {}) if s.startswith(f"{member}(")}

@@ -72,7 +72,7 @@ class SampleDataLogic:
         raise RuntimeError(f"The host downloads nothing; call the customDownloader of {source.sampleName}")
 
 
-def downloadSample(sampleName: str) -> Any:  # noqa: N803 -- Slicer's name
+def downloadSample(sampleName: str) -> Any:
     """Slicer would download a registered set here.
 
     Raises:

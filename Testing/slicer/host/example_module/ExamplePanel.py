@@ -6,9 +6,8 @@ import enum
 import pathlib
 from typing import Annotated
 
-import vtk
-
 import slicer
+import vtk
 from slicer import vtkMRMLModelNode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
