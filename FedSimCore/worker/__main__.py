@@ -34,6 +34,8 @@ def main() -> None:
     try:
         _serve(options, commands, replies)
     finally:
+        # It is the working folder, which Windows does not remove.
+        os.chdir(Path(options.exchange).parent)
         shutil.rmtree(options.exchange, ignore_errors=True)
     # Lanes may be deep in a computation that nobody waits for.
     os._exit(0)

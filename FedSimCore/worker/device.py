@@ -14,8 +14,8 @@ from FedSimCore.errors import InputError
 from FedSimCore.worker.protocol import DeviceReport
 
 DevicePreference = Literal["auto", "cpu", "cuda"]
-FULL_RENDERING_MB = {"cpu": 2500, "cuda": 4000}
-"""Peak of a full rendering in a thorax (128 voxels cubed, 180 views); see docs/worker.md for how it was measured."""
+FULL_RENDERING_MB = 2500
+"""Peak of a full rendering in a thorax (128 voxels cubed, 180 views), libraries included; measured on a CPU."""
 
 MB = 1 << 20
 
@@ -35,7 +35,6 @@ def choose_device(preference: DevicePreference = "auto") -> torch.device:
 def device_report(device: torch.device, preference: DevicePreference = "auto") -> DeviceReport:
     """Describe a device as it is now."""
     free = free_memory_mb(device)
-    needed = FULL_RENDERING_MB[device.type]
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         reason = f"The graphics card {name} is used."
@@ -43,9 +42,9 @@ def device_report(device: torch.device, preference: DevicePreference = "auto") -
         name = _processor_name()
         why = "as chosen in the settings" if preference == "cpu" else f"because {_why_no_cuda()}"
         reason = f"The processor is used ({torch.get_num_threads()} threads), {why}."
-    if free is not None and free < needed:
-        reason += f" A full rendering needs {needed} MB, but only {free} MB are free: close other programs."
-    return DeviceReport(device=str(device), name=name, reason=reason, free_mb=free, needed_mb=needed)
+    if free is not None and free < FULL_RENDERING_MB:
+        reason += f" A full rendering needs {FULL_RENDERING_MB} MB, but only {free} MB are free: close other programs."
+    return DeviceReport(device=str(device), name=name, reason=reason, free_mb=free, needed_mb=FULL_RENDERING_MB)
 
 
 def free_memory_mb(device: torch.device) -> int | None:

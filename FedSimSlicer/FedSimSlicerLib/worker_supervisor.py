@@ -216,7 +216,7 @@ class Supervisor:
             )
         if isinstance(reply, protocol.Unusable):
             raise _CannotServe(reply.sentence)
-        if isinstance(reply, protocol.Ready):
+        if isinstance(reply, protocol.Ready) and not self._stopped.is_set():
             self.state = WorkerState.READY
             self._ledger.tell(WorkerReady(reply.device))
             return True

@@ -7,12 +7,16 @@ process), and how long the GUI's thread is held meanwhile.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# As the worker does (see FedSimCore/worker/__main__.py), or the bare scan in this process would look slower than it is.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 

@@ -117,6 +117,22 @@ def test_twenty_kills_amid_renderings_lose_twenty_requests_and_nothing_else(temp
     assert open_files() <= files
 
 
+def test_while_a_worker_lives_its_answers_leave_no_file_behind(
+    own_conversation: Conversation, temporary_folder: Path
+) -> None:
+    labels = np.zeros((20, 20, 20), dtype=np.uint8)
+    for number in range(30):
+        own_conversation.client.submit("fit", p.FitTask(affine=COARSE.affine), {"labels": labels})
+        task = p.LabelsTask(parameters=heart(number / 30), grid=COARSE)
+        request = own_conversation.client.submit("labels", task, follow=number % 2 == 0)
+        if number % 3 == 0:
+            own_conversation.end_of(request)
+    own_conversation.end_of(request)
+    own_conversation.until(lambda: not own_conversation.client.busy("fit"))
+    (exchange,) = temporary_folder.iterdir()
+    assert wait_until(lambda: not list(exchange.iterdir()))
+
+
 @posix
 def test_after_three_crashes_it_gives_up_until_told_to_restart(temporary_folder: Path) -> None:
     with Conversation(CrashPolicy(most=3, within_s=600)) as conversation:
