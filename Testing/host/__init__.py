@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPTION_ENUMS_ARE_INTEGERS = 0x02
 if "PySide6" in sys.modules and getattr(sys, "pyside6_option_python_enum", None) != OPTION_ENUMS_ARE_INTEGERS:
     raise ImportError("PySide6 was imported before Testing.host; import Testing.host first")
-sys.pyside6_option_python_enum = OPTION_ENUMS_ARE_INTEGERS  # type: ignore[attr-defined]
+sys.pyside6_option_python_enum = OPTION_ENUMS_ARE_INTEGERS
 
 
 def start_application(**options: Any) -> Application:

@@ -43,7 +43,7 @@ def follow_scene(scene: Any) -> None:
                 hierarchy().CreateItem(hierarchy().GetSceneItemID(), node)
 
     for callback in (added, removed):
-        callback.CallDataType = vtk.VTK_OBJECT  # type: ignore[attr-defined]
+        callback.CallDataType = vtk.VTK_OBJECT
     scene.AddObserver(scene.NodeAddedEvent, added)
     scene.AddObserver(scene.NodeAboutToBeRemovedEvent, removed)
     scene.AddObserver(scene.EndImportEvent, imported)

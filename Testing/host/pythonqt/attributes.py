@@ -168,7 +168,7 @@ def find_child(self: QObject, kind: Any, name: str | None = None) -> QObject | N
     children = _children(self)
     for child in children:
         if _matches(child, kind, name):
-            return child  # type: ignore[no-any-return]
+            return child
     return next((c for c in (find_child(child, kind, name) for child in children) if c is not None), None)
 
 
@@ -200,7 +200,7 @@ def install_attributes(cls: type, is_object: bool) -> None:
         if slot in vars(cls):
             setattr(cls, slot, replacement(vars(cls)[slot]))
     if "__setattr__" in vars(cls):
-        cls.__setattr__ = writing  # type: ignore[method-assign,assignment]
+        cls.__setattr__ = writing
 
 
 def install_on_qobject() -> None:

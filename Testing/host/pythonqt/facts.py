@@ -25,7 +25,7 @@ VIRTUAL_IN_QT6 = frozenset(
 
 @cache
 def _facts() -> dict[str, dict[str, list[str]]]:
-    return json.loads(FACTS.read_text())  # type: ignore[no-any-return]
+    return json.loads(FACTS.read_text())
 
 
 def is_absent_class(name: str) -> bool:

@@ -46,14 +46,14 @@ def install() -> ModuleType:
 def _make_enums_look_like_integers(cls: type) -> None:
     for value in [getattr(cls, name, None) for name in dir(cls) if name[:1].isupper()]:
         if isinstance(value, type) and issubclass(value, enum.Enum) and issubclass(value, int):
-            value.__repr__ = int.__repr__  # type: ignore[method-assign]
+            value.__repr__ = int.__repr__
 
 
 def _install_python_keywords(classes: dict[str, type]) -> None:
     """PythonQt answers to `exec_` and `raise_`, since `exec` and `raise` could be no names in Python 2."""
     for cls in classes.values():
         if "exec" in vars(cls) and not hasattr(cls, "exec_"):
-            cls.exec_ = vars(cls)["exec"]  # type: ignore[attr-defined]
+            cls.exec_ = vars(cls)["exec"]
 
 
 def _color_name(original: Any, formats: Any) -> Any:

@@ -166,7 +166,7 @@ def _positional_arguments(slot: Callable[..., Any]) -> int | None:
 
 
 def _connections(sender: QObject) -> list[tuple[str, Callable[..., Any], SignalInstance, Callable[..., None]]]:
-    return sender.__dict__.setdefault("_connections", [])  # type: ignore[no-any-return]
+    return sender.__dict__.setdefault("_connections", [])
 
 
 class SignalAttribute:
@@ -187,7 +187,7 @@ class SignalAttribute:
 def _raw_signal(sender: QObject, name: str) -> SignalInstance:
     for cls in type(sender).__mro__:
         if isinstance(found := vars(cls).get(name), SignalAttribute):
-            return found.signal.__get__(sender, type(sender))  # type: ignore[no-any-return]
+            return found.signal.__get__(sender, type(sender))
     raise ValueError(f"No such signal {type(sender).__name__}::{name}")
 
 

@@ -17,10 +17,10 @@ class SceneHolder:
     """`setMRMLScene` and `mrmlSceneChanged`."""
 
     def setMRMLScene(self, scene: Any) -> None:
-        state = private(self)  # type: ignore[arg-type]
+        state = private(self)
         if scene is not getattr(state, "scene", None):
             state.scene = scene
-            self.mrmlSceneChanged.emit(scene)  # type: ignore[attr-defined]
+            self.mrmlSceneChanged.emit(scene)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLWidget.h")

@@ -80,7 +80,7 @@ class qMRMLNodeComboBox(QWidget):
                 if (box := me()) and not scene.IsBatchProcessing() and box._accepts(node):
                     box.nodeAdded.emit(node)
 
-            added.CallDataType = vtk.VTK_OBJECT  # type: ignore[attr-defined]
+            added.CallDataType = vtk.VTK_OBJECT
             state.observed = [scene.AddObserver(event, follow) for event in events]
             state.observed.append(scene.AddObserver(scene.NodeAddedEvent, added))
         self._refresh()

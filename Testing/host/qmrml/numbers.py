@@ -15,7 +15,7 @@ class _Unit:
     Prefix, Suffix, Precision, MinimumValue, MaximumValue, Scaling = 1, 2, 4, 8, 16, 32
 
     def setMRMLScene(self, scene: Any) -> None:
-        private(self).scene = scene  # type: ignore[arg-type]
+        private(self).scene = scene
 
     def setQuantity(self, quantity: str) -> None:
         self.quantity = quantity

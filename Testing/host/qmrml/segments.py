@@ -145,7 +145,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
     def tableWidget(self) -> QTableWidget:
         return private(self).table
 
-    def _column(index: int) -> Property:  # type: ignore[misc]  # noqa: N805 -- used while the class is made
+    def _column(index: int) -> Property:  # noqa: N805 -- used while the class is made
         return Property(
             bool,
             lambda self: not private(self).table.isColumnHidden(index),

@@ -30,7 +30,7 @@ class _Following:
     def setMRMLScene(self, scene: Any) -> None:
         import slicer
 
-        state = private(self)  # type: ignore[arg-type]
+        state = private(self)
         for observed, tag in getattr(state, "observed", []):
             observed.RemoveObserver(tag)
         state.scene, state.observed = scene, []
@@ -42,7 +42,7 @@ class _Following:
 
             def follow(*_: Any) -> None:
                 if widget := me():
-                    widget._fill()  # type: ignore[attr-defined]
+                    widget._fill()
 
             node = state.hierarchy
             events = (
@@ -51,17 +51,17 @@ class _Following:
             )  # fmt: skip
             state.observed = [(node, node.AddObserver(event, follow)) for event in events]
             state.observed.append((scene, scene.AddObserver(scene.EndCloseEvent, lambda *_: self._reset())))
-        self._fill()  # type: ignore[attr-defined]
+        self._fill()
 
     def _reset(self) -> None:
         if self:
-            self.setMRMLScene(private(self).scene)  # type: ignore[arg-type]
+            self.setMRMLScene(private(self).scene)
 
     def _accepts(self, item: int) -> bool:
-        node = private(self).hierarchy.GetItemDataNode(item)  # type: ignore[arg-type]
+        node = private(self).hierarchy.GetItemDataNode(item)
         if node is None:
             return True
-        types: list[str] = self.nodeTypes  # type: ignore[attr-defined]
+        types: list[str] = self.nodeTypes
         return not node.GetHideFromEditors() and (not types or any(node.IsA(t) for t in types))
 
 

@@ -1,4 +1,4 @@
-"""The application round the scene: files, subject hierarchy, packages, dialogs, the node selector, the desktop window."""
+"""The application round the scene: files, subject hierarchy, packages, dialogs, node selector, desktop window."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_a_coded_segmentation_is_saved_and_loaded_again(application, a_volume, t
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     node.SetReferenceImageGeometryParameterFromVolumeNode(a_volume)
     node.GetSegmentation().AddEmptySegment("lv", "Left ventricle", (1, 0, 0))
-    code = "Segmentation category and type - 3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure~SCT^87878005^LV~^^"
-    node.GetSegmentation().GetSegment("lv").SetTag("TerminologyEntry", f"{code}~Anatomic codes~^^~^^")
+    code = "Slicer General Anatomy list~SCT^123037004^Anatomical Structure~SCT^87878005^LV~^^~Anatomic codes~^^~^^"
+    node.GetSegmentation().GetSegment("lv").SetTag("TerminologyEntry", code)
     labels = (slicer.util.arrayFromVolume(a_volume) > 60).astype(np.uint8)
     slicer.util.updateSegmentBinaryLabelmapFromArray(labels, node, "lv", a_volume)
     assert slicer.util.saveNode(node, str(tmp_path / "heart.seg.nrrd"))
@@ -221,7 +221,7 @@ def test_names_of_qt_6_are_refused(application):
     box = qt.QCheckBox()
     with pytest.raises(ValueError, match="checkStateChanged"):
         box.connect("checkStateChanged(Qt::CheckState)", print)
-    with pytest.raises(AttributeError, match="not in Slicer's Qt 5.15"):
+    with pytest.raises(AttributeError, match=r"not in Slicer's Qt 5\.15"):
         qt.QTimer().remainingTimeAsDuration()
     assert not hasattr(qt, "QVersionNumber")
 

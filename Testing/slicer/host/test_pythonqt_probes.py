@@ -57,7 +57,7 @@ def subclass(it: Any) -> Any:
             it.qt.QWidget.__init__(self)
             self.extra = 1
 
-        def sizeHint(self):  # noqa: N802 -- Qt's name
+        def sizeHint(self):
             return it.qt.QSize(33, 44)
 
     it.keep = Sub()

@@ -209,7 +209,7 @@ def test_a_ui_file_with_a_wrong_property_class_or_signal_is_refused(application,
 
 @needs_source
 def test_these_tests_pass_with_slicers_own_python_files_too():
-    """In a process of its own, where Slicer's ScriptedLoadableModule and parameterNodeWrapper take the stand-ins' place."""
+    """In a process of its own, where Slicer's own Python files take the stand-ins' place."""
     if os.environ.get("FEDSIM_HOST_INNER"):
         pytest.skip("already inside")
     done = subprocess.run(

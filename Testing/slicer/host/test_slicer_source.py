@@ -1,4 +1,4 @@
-"""With a checkout of Slicer (environment variable SLICER_SOURCE): its own template module and Python tests run in the host.
+"""With a checkout of Slicer (SLICER_SOURCE): its own template module and its own Python tests run in the host.
 
 Run as `SLICER_SOURCE=... FEDSIM_HOST_INNER=1 pytest Testing/slicer/host/test_slicer_source.py`, or through
 test_scripted_module.py, which starts a process of its own for it: a process is either with the source or without.

@@ -104,7 +104,9 @@ def test_the_contour_in_a_slice_stands_where_the_ball_is(application, a_scan, a_
     view = widget.sliceView()
     rows, columns = np.nonzero(reddish(pixels(view)))
     # The picture is sampled at every second pixel; device rows go down.
-    ras = np.array([view.convertXYZToRAS(view.convertDeviceToXYZ((2 * c, 2 * r))) for r, c in zip(rows, columns)])
+    ras = np.array(
+        [view.convertXYZToRAS(view.convertDeviceToXYZ((2 * c, 2 * r))) for r, c in zip(rows, columns, strict=True)]
+    )
     distance = np.linalg.norm(ras - [20, 0, 0], axis=1)
     pixel_mm = view.mrmlSliceNode().GetFieldOfView()[0] / view.width
     assert len(ras) > 50
@@ -186,7 +188,8 @@ def test_a_layout_of_ones_own_with_new_slice_views_and_a_plot(application, a_sca
     node.AddLayoutDescription(
         901,
         """<layout type="horizontal"><item><view class="vtkMRMLSliceNode" singletontag="Real">
-        <property name="orientation" action="default">Axial</property><property name="viewlabel" action="default">1</property>
+        <property name="orientation" action="default">Axial</property>
+        <property name="viewlabel" action="default">1</property>
         </view></item><item><view class="vtkMRMLPlotViewNode" singletontag="Histogram"/></item></layout>""",
     )
     manager.setLayout(901)

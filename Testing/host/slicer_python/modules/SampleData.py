@@ -15,7 +15,7 @@ import slicer
 
 @dataclasses.dataclass
 class SampleDataSource:
-    """One set of sample data. As in Slicer, `uris` is text or a list (which may be empty), and the lists are as long."""
+    """One set of sample data. As in Slicer, `uris` is text or a list, perhaps empty; the other lists are as long."""
 
     sampleName: str
     uris: Any = None

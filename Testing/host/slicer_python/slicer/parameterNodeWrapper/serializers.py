@@ -150,7 +150,7 @@ class StoredList(MutableSequence[Any]):
     def __eq__(self, other: object) -> bool:
         return self._values == (other._values if isinstance(other, StoredList) else other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"StoredList({self._values})"
