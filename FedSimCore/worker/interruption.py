@@ -12,7 +12,7 @@ class InterruptionPoints(TorchFunctionMode):
     """Within this context, on this thread, every call of a torch function first calls ``check``, which may raise.
 
     The simulator's work is thousands of calls of milliseconds each, so an answer that nobody wants any more is given
-    up at once; NumPy and SciPy run through. A call costs about a microsecond more.
+    up at once; NumPy, SciPy and backward passes run through. A call costs about a microsecond more.
 
     Args:
         check: raises to end the work.

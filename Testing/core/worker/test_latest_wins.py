@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from FedSimCore.worker import protocol as p
-from FedSimSlicerLib.worker_events import RequestCancelled, RequestDone, RequestProgress
+from FedSimSlicerLib.worker_events import RequestCancelled, RequestDone, RequestProgress, WorkerReady
 from Testing.core.worker.conversation import ENDS, Conversation, heart
 
 COARSE = p.GridSpec.centered(40, 4.0)
@@ -26,6 +28,8 @@ def begun(conversation: Conversation, request: int) -> bool:
 
 
 def test_under_a_storm_of_requests_only_the_newest_of_each_channel_is_answered(conversation: Conversation) -> None:
+    conversation.client.start()
+    conversation.until_told(WorkerReady)
     rng = np.random.default_rng(0)
     newest: dict[str, int] = {}
     stale: list[object] = []
@@ -45,6 +49,7 @@ def test_under_a_storm_of_requests_only_the_newest_of_each_channel_is_answered(c
         }[channel]
         newest[channel] = conversation.client.submit(channel, task)  # type: ignore[arg-type]
         if rng.random() < 0.3:
+            time.sleep(0.01)
             conversation.client.poll()
     last = {channel: conversation.end_of(request) for channel, request in newest.items()}
     stop()
