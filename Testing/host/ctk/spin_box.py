@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QWidget
 
@@ -14,6 +16,11 @@ UNBOUNDED = 1e300
 def finite(value: float) -> float:
     """A bound that QDoubleSpinBox can hold: its text grows with the number of digits."""
     return min(max(float(value), -UNBOUNDED), UNBOUNDED)
+
+
+def _unbounded(value: float) -> float:
+    """What `finite` was given: an infinite value for the widest one."""
+    return math.copysign(math.inf, value) if abs(value) >= UNBOUNDED else value
 
 
 @cxx_class("Libs/Widgets/ctkDoubleSpinBox.h")
@@ -41,7 +48,7 @@ class ctkDoubleSpinBox(QWidget):
         box.editingFinished.connect(self._on_editing_finished)
 
     def _on_value_changed(self, value: float) -> None:
-        self.valueChanged.emit(value)
+        self.valueChanged.emit(_unbounded(value))
 
     def _on_editing_finished(self) -> None:
         self.editingFinished.emit()
@@ -72,7 +79,7 @@ class ctkDoubleSpinBox(QWidget):
     def stepDown(self) -> None:
         private(self).box.stepDown()
 
-    value = Property(float, lambda self: private(self).box.value, lambda self, v: self.setValue(v))
+    value = Property(float, lambda self: _unbounded(private(self).box.value), lambda self, v: self.setValue(v))
     decimals = Property(int, lambda self: private(self).box.decimals, lambda self, n: self.setDecimals(n))
     minimum = Property(
         float,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6 import QtTest
 
 from Testing.host.application.start import SOURCE_VARIABLE
 
@@ -51,6 +50,7 @@ def test_widgets_show_the_defaults_of_the_parameters(panel):
 
 
 def test_the_mouse_and_the_keyboard_write_the_parameters(panel, application):
+    from PySide6 import QtTest
     from PySide6.QtCore import Qt
 
     panel.ui.titleEdit.clear()

@@ -34,8 +34,6 @@ NEEDS = {
     "test_version_changed_and_imported": "the package certifi",
     "test_qMRMLSubjectHierarchyComboBox": "connectors that the SubjectHierarchy module registers",
     "test_qMRMLSubjectHierarchyTreeViewToNode": "connectors that the SubjectHierarchy module registers",
-    "test_ctkDoubleSpinBoxToFloat": "a spin box that holds infinity",
-    "test_qMRMLSpinBoxToFloat": "a spin box that holds infinity",
     "test_slicer_parameter_node_wrapper_gui_creation": "modules of a build (MRMLCorePython)",
 }
 FILES = [

@@ -31,7 +31,7 @@ def a_ball(scene):
 
     source = vtk.vtkSphereSource()
     source.SetRadius(40)
-    source.SetCenter(20, 0, 0)
+    source.SetCenter(20, 15, 0)
     source.SetThetaResolution(40)
     source.SetPhiResolution(40)
     source.Update()
@@ -107,7 +107,7 @@ def test_the_contour_in_a_slice_stands_where_the_ball_is(application, a_scan, a_
     ras = np.array(
         [view.convertXYZToRAS(view.convertDeviceToXYZ((2 * c, 2 * r))) for r, c in zip(rows, columns, strict=True)]
     )
-    distance = np.linalg.norm(ras - [20, 0, 0], axis=1)
+    distance = np.linalg.norm(ras - [20, 15, 0], axis=1)
     pixel_mm = view.mrmlSliceNode().GetFieldOfView()[0] / view.width
     assert len(ras) > 50
     assert np.abs(distance - 40).max() < 4 * pixel_mm
@@ -251,3 +251,18 @@ def test_a_paused_application_does_not_render(application, a_ball):
         assert private(view).frames == before
     application.process_events()
     assert private(view).frames == before + 1
+
+
+def test_a_widgets_picture_becomes_vtk_image_data_with_rows_going_up(application):
+    import ctk
+    import qt
+    import slicer
+    import vtk
+
+    label = qt.QLabel()
+    label.setStyleSheet("background: qlineargradient(y1:0, y2:1, stop:0 #ff0000, stop:0.5 #ff0000, stop:0.51 #00ff00)")
+    label.resize(40, 30)
+    image = vtk.vtkImageData()
+    assert slicer.qMRMLUtils().qImageToVtkImageData(ctk.ctkWidgetsUtils.grabWidget(label), image)
+    assert image.GetDimensions() == (40, 30, 1)
+    assert [image.GetScalarComponentAsDouble(20, row, 0, 0) for row in (2, 27)] == [0.0, 255.0]
