@@ -57,10 +57,13 @@ class qSlicerLayoutManager(QObject):
             return
         changed = state.shown is None or state.shown[0] != wanted[0]
         state.shown = wanted
+        for node_id in [i for i in state.widgets if state.scene.GetNodeByID(i) is None]:
+            state.widgets.pop(node_id).deleteLater()
         for widget in state.widgets.values():  # kept for the next arrangement that has the view
             widget.setParent(None)
         old, state.arranged = state.arranged, self._build(root)
         if old is not None:
+            old.setParent(None)  # now, not when the event loop comes to it: it would leave a gap
             old.deleteLater()
         state.viewport.layout().addWidget(state.arranged)
         for widget in state.widgets.values():
