@@ -27,7 +27,7 @@ from FedSimCore.shape.procrustes import Similarity
 from FedSimCore.shape.registration import coded_image, displace, register
 from FedSimCore.shape.snap import snap
 from FedSimCore.shape.surfaces import mean_surface_distance_mm
-from FedSimCore.shape.template import align_cases, mean_distance_maps, registration_grid, template_from_distance_maps
+from FedSimCore.shape.template import align_cases, registration_grid
 from FedSimCore.volumes import Grid, Volume
 
 Array = NDArray[np.float64]
@@ -69,7 +69,7 @@ def bench_correspondence(seed: int, progress: Progress = silent) -> Report:
     hearts = [start, *(LabelledHeart.from_volume(f"{site} {n}", make_label_map(site, n)) for site, n in CASES)]
     poses = align_cases(hearts)
     grid = registration_grid(hearts, poses, SPACING_MM)
-    template = template_from_distance_maps(mean_distance_maps(hearts[:1], poses[:1], grid), grid)
+    template = template_of(start, poses[0])
     fixed = template_image(template, grid)
     bent, way_back = bend(start, np.random.default_rng(seed))
     jobs = [

@@ -1,7 +1,7 @@
 """Point correspondence between the hearts of a cohort, from their label maps.
 
 1. The cases are brought into one frame by their regions' centres and sizes (:mod:`.template`).
-2. The first template is the zero of their mean signed distance maps, one closed surface per region.
+2. The first template is the most typical case, one closed surface per region.
 3. Every case is registered to the template non-rigidly, all regions at once (:mod:`.registration`), and each
    region's vertices are pulled onto that region's own surface (:mod:`.snap`).
 4. The mean of the registered shapes is the next template, so that no case and no choice of ours biases it;
@@ -31,13 +31,7 @@ from FedSimCore.shape.procrustes import Similarity, generalised_procrustes
 from FedSimCore.shape.registration import COARSE_LEVELS, FINE_LEVELS, Level, coded_image, displace, register
 from FedSimCore.shape.snap import snap
 from FedSimCore.shape.surfaces import mean_surface_distance_mm
-from FedSimCore.shape.template import (
-    FACE_COUNT,
-    align_cases,
-    mean_distance_maps,
-    registration_grid,
-    template_from_distance_maps,
-)
+from FedSimCore.shape.template import FACE_COUNT, align_cases, first_template, registration_grid
 from FedSimCore.shape.voxelizer import label_map
 from FedSimCore.volumes import Grid, Volume
 
@@ -90,7 +84,7 @@ def correspond(
     progress(0, 1, "aligning cases")
     poses = align_cases(hearts)
     grid = registration_grid(hearts, poses, spacing_mm)
-    template = template_from_distance_maps(mean_distance_maps(hearts, poses, grid), grid, face_count)
+    template = first_template(hearts, poses, grid, face_count)
     progress(1, 1, "aligning cases")
     vertices = _register_all(
         hearts, poses, template, spacing_mm, COARSE_LEVELS, progress, "registering, first template"

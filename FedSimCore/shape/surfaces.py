@@ -26,7 +26,7 @@ def solid(label_map: NDArray[Any], label: int) -> NDArray[np.bool_]:
     return label_map == label
 
 
-def closed_surface(mask: NDArray[np.bool_], grid: Grid) -> Surface:
+def closed_surface(mask: NDArray[np.bool_], grid: Grid, blur_mm: float | None = None) -> Surface:
     """Return the boundary of a solid with the voxels' staircase taken off and the volume kept.
 
     The solid is blurred by one (coarsest) voxel and contoured where the volume is what it was: a sphere of 8
@@ -36,14 +36,15 @@ def closed_surface(mask: NDArray[np.bool_], grid: Grid) -> Surface:
     Args:
         mask: solid, (i, j, k) on ``grid``; may touch the border.
         grid: the solid's place in the world.
+        blur_mm: standard deviation of the blur; the coarsest voxel's edge by default.
     """
     inside = np.nonzero(mask)
-    margin = np.ceil(4 * grid.spacing_mm.max() / grid.spacing_mm).astype(int) + 1
+    blur_mm = float(grid.spacing_mm.max()) if blur_mm is None else blur_mm
+    margin = np.ceil(4 * blur_mm / grid.spacing_mm).astype(int) + 1
     low = np.array([axis.min() for axis in inside]) - margin
     high = np.array([axis.max() for axis in inside]) + margin + 1
     padded = np.zeros(high - low, dtype=np.float32)
     padded[tuple(axis - start for axis, start in zip(inside, low, strict=True))] = 1
-    blur_mm = float(grid.spacing_mm.max())
     blurred = ndimage.gaussian_filter(padded, blur_mm / grid.spacing_mm)
     affine = grid.affine.copy()
     affine[:3, 3] = grid.to_world(low)

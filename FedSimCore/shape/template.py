@@ -1,4 +1,4 @@
-"""The template: seven closed surfaces with evenly spread triangles, made from the mean of a cohort."""
+"""The template: seven closed surfaces with evenly spread triangles, made from a cohort's most typical heart."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from FedSimCore.shape.mesh import HeartMesh, Topology
 from FedSimCore.shape.procrustes import Similarity, align
 from FedSimCore.shape.surfaces import (
     Surface,
+    closed_surface,
     from_polydata,
-    isosurface,
     outward,
     solid,
     surface_area,
@@ -33,7 +33,7 @@ FEWEST_FACES = 160
 _CLIP_MM = 25.0
 _EDGE_STRENGTH = 0.15
 """Share of the strongest normal from which a second one makes an edge: a bend of about 45 degrees."""
-_SMOOTHING_MM = (1.0, 1.5, 2.0, 3.0, 4.0)
+_BLUR_VOXELS = (1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 def align_cases(hearts: Sequence[LabelledHeart], rounds: int = 3) -> list[Similarity]:
@@ -68,21 +68,30 @@ def registration_grid(hearts: Sequence[LabelledHeart], poses: Sequence[Similarit
     return Grid.centered(tuple((shape + 3) // 4 * 4), spacing_mm, (low + high) / 2)
 
 
-def mean_distance_maps(
-    hearts: Sequence[LabelledHeart], poses: Sequence[Similarity], grid: Grid
-) -> dict[int, NDArray[np.float32]]:
-    """Return for every region the mean over cases of the signed distance to its surface, mm, negative inside."""
-    total = {label: np.zeros(grid.shape, dtype=np.float32) for label in region_labels()}
+def distance_maps(heart: LabelledHeart, pose: Similarity, grid: Grid) -> dict[int, NDArray[np.float32]]:
+    """Return for every region the signed distance (mm, negative inside) to its surface, in the common frame."""
+    to_index = np.linalg.inv(heart.labels.grid.affine) @ pose.matrix() @ grid.affine
+    sampled = ndimage.affine_transform(
+        heart.labels.array, to_index[:3, :3], to_index[:3, 3], output_shape=grid.shape, order=0
+    )
+    return {label: _signed_distance(solid(sampled, label), grid) for label in region_labels()}
+
+
+def by_typicality(hearts: Sequence[LabelledHeart], poses: Sequence[Similarity], grid: Grid) -> list[int]:
+    """Return the hearts' indices, first that whose regions' distance maps are nearest to the mean of all.
+
+    The mean itself is no template: what is thin and lies elsewhere in every heart, such as an appendage or the
+    sharp rim of the right ventricle, is not in it.
+    """
+    mean = {label: np.zeros(grid.shape, dtype=np.float32) for label in region_labels()}
     for heart, pose in zip(hearts, poses, strict=True):
-        to_index = np.linalg.inv(heart.labels.grid.affine) @ pose.matrix() @ grid.affine
-        sampled = ndimage.affine_transform(
-            heart.labels.array, to_index[:3, :3], to_index[:3, 3], output_shape=grid.shape, order=0
-        )
-        for label in heart.present:
-            total[label] += _signed_distance(solid(sampled, label), grid)
-    for sum_ in total.values():
-        sum_ /= len(hearts)
-    return total
+        for label, distance in distance_maps(heart, pose, grid).items():
+            mean[label] += distance / len(hearts)
+    off = [
+        sum(float(np.abs(d - mean[label]).mean()) for label, d in distance_maps(heart, pose, grid).items())
+        for heart, pose in zip(hearts, poses, strict=True)
+    ]
+    return [int(index) for index in np.argsort(off)]
 
 
 def _signed_distance(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
@@ -94,11 +103,35 @@ def _signed_distance(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]
     return np.clip(sitk.GetArrayFromImage(distance).T, -_CLIP_MM, _CLIP_MM)
 
 
-def template_from_distance_maps(
-    distance: Mapping[int, NDArray[np.float32]], grid: Grid, face_count: int = FACE_COUNT
+def first_template(
+    hearts: Sequence[LabelledHeart], poses: Sequence[Similarity], grid: Grid, face_count: int = FACE_COUNT
 ) -> HeartMesh:
-    """Make the template's surfaces where the mean signed distance is zero, with faces shared out by area."""
-    surfaces = {label: _simply_connected_surface(distance[label], grid, label) for label in region_labels()}
+    """Return the template of the most typical heart whose surfaces can all be made of one piece without tunnels.
+
+    Raises:
+        InputError: there is no such heart; the message is about the most typical one.
+    """
+    refused: InputError | None = None
+    for index in by_typicality(hearts, poses, grid):
+        try:
+            return template_of(hearts[index], poses[index], face_count)
+        except InputError as error:
+            refused = refused or error
+    assert refused is not None  # there is at least one heart
+    raise refused
+
+
+def template_of(heart: LabelledHeart, pose: Similarity, face_count: int = FACE_COUNT) -> HeartMesh:
+    """Make a heart's surfaces a template in the common frame, with faces shared out over the regions by area.
+
+    Raises:
+        InputError: a region's surface has tunnels that no smoothing closes.
+    """
+    to_frame = pose.inverse()
+    surfaces = {}
+    for label in region_labels():
+        vertices, faces = _simply_connected_surface(heart, label)
+        surfaces[label] = (to_frame(vertices), faces)
     areas = {label: surface_area(*surface) for label, surface in surfaces.items()}
     total = sum(areas.values())
     return join(
@@ -109,25 +142,17 @@ def template_from_distance_maps(
     )
 
 
-def _simply_connected_surface(distance: NDArray[np.float32], grid: Grid, label: int) -> Surface:
-    """Return the zero of a signed distance map, smoothed no more than it takes to be one piece without tunnels."""
-    size = int((distance < 0).sum())
-    for smoothing_mm in _SMOOTHING_MM:
-        if size == 0:
-            break
-        smooth = ndimage.gaussian_filter(distance, smoothing_mm / grid.spacing_mm)
-        # Smoothing shrinks what is convex: contour where the volume is what it was.
-        smooth -= np.partition(smooth.ravel(), size)[size]
-        pieces, _ = ndimage.label(smooth < 0)
-        largest = np.bincount(pieces.ravel())[1:].argmax() + 1
-        filled = ndimage.binary_fill_holes(pieces == largest)
-        smooth = np.where(filled, np.minimum(smooth, -1e-3), np.maximum(smooth, 1e-3))
-        vertices, faces = isosurface(smooth, grid)
+def _simply_connected_surface(heart: LabelledHeart, label: int) -> Surface:
+    """Return a region's surface, smoothed no more than it takes to be one piece without tunnels."""
+    grid = heart.labels.grid
+    mask = ndimage.binary_fill_holes(heart.solid(label))
+    for voxels in _BLUR_VOXELS:
+        vertices, faces = closed_surface(mask, grid, voxels * float(grid.spacing_mm.max()))
         if len(faces) == 2 * len(vertices) - 4:  # Euler's formula for a sphere
             return vertices, faces
     raise InputError(
-        f"The cases' regions with label {label} have no common shape once aligned; "
-        "check that all are hearts in the same labelling."
+        f"{heart.name}: the surface of the region with label {label} is not of one piece without tunnels; "
+        "check its label map for tunnels and holes."
     )
 
 
@@ -161,7 +186,7 @@ def evenly_triangulated(surface: Surface, face_count: int) -> Surface:
         if mesh.is_watertight and mesh.is_winding_consistent and len(faces) == 2 * len(vertices) - 4:
             return slide_evenly(vertices, faces, surface), faces
     raise InputError(
-        f"The mean surface of a region cannot be made a closed mesh of {face_count} triangles; "
+        f"The surface of a region cannot be made a closed mesh of {face_count} triangles; "
         "check the label maps for tunnels and holes."
     )
 
