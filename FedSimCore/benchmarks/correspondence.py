@@ -27,7 +27,7 @@ from FedSimCore.shape.procrustes import Similarity
 from FedSimCore.shape.registration import coded_image, displace, register
 from FedSimCore.shape.snap import snap
 from FedSimCore.shape.surfaces import mean_surface_distance_mm
-from FedSimCore.shape.template import align_cases, registration_grid
+from FedSimCore.shape.template import align_cases, registration_grid, template_of
 from FedSimCore.volumes import Grid, Volume
 
 Array = NDArray[np.float64]

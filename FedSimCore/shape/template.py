@@ -115,7 +115,7 @@ def first_template(
     for index in by_typicality(hearts, poses, grid):
         try:
             return template_of(hearts[index], poses[index], face_count)
-        except InputError as error:
+        except InputError as error:  # noqa: PERF203 (seldom more than one round)
             refused = refused or error
     assert refused is not None  # there is at least one heart
     raise refused
