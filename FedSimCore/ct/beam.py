@@ -117,8 +117,9 @@ def _read(
         coarse = _mix(outer_attenuation, outer)
         margin = (columns - width) // 2
         whole = torch.nn.functional.interpolate(coarse, size=(columns, rows), mode="bilinear", align_corners=False)
-        depth = whole + torch.nn.functional.pad(depth, (0, 0, margin, margin))
-    transmitted = depth.neg().exp()
+        whole[:, :, margin : margin + width] += depth
+        depth = whole
+    transmitted = depth.neg_().exp_()
     return (relative @ transmitted.flatten(1)).view(2, *transmitted.shape[1:])
 
 

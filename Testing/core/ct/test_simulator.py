@@ -262,6 +262,21 @@ def test_hu_are_differentiable_in_occupancy_with_noise_and_per_sample_tissues(sm
     assert hu.shape == (2, 1, 16, 16, 16)
 
 
+def test_the_gradient_is_right_within_a_body_too():
+    grid, outer_grid = Grid.centered(16, 10.0), Grid.centered((24, 24, 24), 10.0)
+    simulator = CTSimulator(scanner("adult").with_changes(views=32), grid, whole_field=True, dtype=torch.float64)
+    ones = Volume(np.ones(grid.shape, dtype=np.uint8), grid)
+    body = Body(ones, {1: "muscle"}, Volume(np.ones(outer_grid.shape, dtype=np.uint8), outer_grid))
+    occupancy = torch.rand(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    attenuation = simulator.beam().groups.tissue_attenuation([tissue("muscle")])
+
+    def image(value):
+        scene = simulator.prepare_occupancy(value, [1], body)
+        return scalar_of(scene.render_attenuation(attenuation, attenuation))
+
+    directional_check(image, occupancy)
+
+
 def test_a_protocol_on_another_geometry_is_refused(water_scene):
     with pytest.raises(InputError, match="has another geometry"):
         water_scene.render({1: tissue("water")}, ADULT.with_changes(views=60))
