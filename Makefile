@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 OUT ?= demo_out
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow test-host lint bench clean
 help:
 	@echo "make demo       set up and run the main job on what ships; pictures go to $(OUT)/"
 	@echo "make test       set up, lint, type-check and test"
 	@echo "make test-slow  the long checks too"
+	@echo "make test-host  tests of the stand-in for Slicer (see docs/host.md for the system packages)"
 	@echo "make bench      benchmarks beside their peers; results go to Testing/results/"
 
 $(BIN)/python:
@@ -24,6 +25,9 @@ $(VENV)/demo.done: $(VENV)/torch.done pyproject.toml
 	@touch $@
 $(VENV)/test.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[test]"
+	@touch $@
+$(VENV)/host.done: $(VENV)/test.done
+	$(INSTALL) -e ".[test,desktop]"
 	@touch $@
 $(VENV)/bench.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[bench]"
@@ -40,8 +44,14 @@ test: lint
 	$(BIN)/python -m pytest
 test-slow: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
+test-host: $(VENV)/host.done
+	$(BIN)/python -m pytest Testing/slicer
+# Each stands alone; quiet cores make honest figures.
 bench: $(VENV)/bench.done
 	$(BIN)/fedsim bench voxelizer
 	$(BIN)/fedsim bench ct
+	$(BIN)/fedsim bench physics
+	$(BIN)/fedsim bench correspondence
+	$(BIN)/fedsim bench fit
 clean:
 	rm -rf $(VENV) $(OUT)
