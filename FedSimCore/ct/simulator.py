@@ -245,7 +245,7 @@ def _reconstruction(
     grid = Grid(shape, np.array(affine).reshape(4, 4))
     fdk = FDK(geometry, grid, kernel=kernel, device=device, dtype=dtype)
     with torch.no_grad():
-        return fdk, gain_of_water(fdk, grid)
+        return fdk, gain_of_water(geometry, grid, kernel, device, dtype)
 
 
 def _centers(grid: Grid) -> np.ndarray:
