@@ -52,7 +52,8 @@ def simulate(
         raise InputError(f"There is no format {volume_format!r}; choose {' or '.join(FORMATS)}.")
     if sum((bool(parameters), bool(labels), again is not None)) > 1:
         raise InputError("Give parameter files, --labels or --from, only one of them.")
-    shape_model = None if labels else _load_model(model)
+    given = bool(parameters) or again is not None
+    shape_model = None if labels else _load_model(model, every_mode=given)
     if again is not None:
         recipes = _repeated(again)
     else:
@@ -116,10 +117,13 @@ def tissues(
     )
 
 
-def _load_model(path: Path | None) -> ShapeModel:
+def _load_model(path: Path | None, every_mode: bool) -> ShapeModel:
+    """Load a model; of the built-in one all modes for hearts that are given, the paper's 14 to draw hearts from."""
     from FedSimCore.shape.model import ShapeModel, builtin_model
 
-    return builtin_model() if path is None else ShapeModel.load(path)
+    if path is not None:
+        return ShapeModel.load(path)
+    return builtin_model(None) if every_mode else builtin_model()
 
 
 def _scanner(name: str, changes: dict[str, Any]) -> Scanner:
@@ -151,7 +155,10 @@ def _hearts(
         return [(_stem(path), {"labels": file}) for path, file in zip(labels, files, strict=True)]
     assert model is not None
     if parameters:
-        read = [read_parameters(path, model.mode_count, model.checksum) for path in parameters]
+        read = [read_parameters(path, None, model.checksum) for path in parameters]
+        for path, each in zip(parameters, read, strict=True):
+            if not 1 <= len(each.weights) <= model.mode_count:
+                raise InputError(f"{path} has {len(each.weights)} weights, but the model has {model.mode_count} modes.")
         return [
             (_stem(path), {"parameters": p, "model_sha256": model.checksum})
             for path, p in zip(parameters, read, strict=True)

@@ -130,7 +130,7 @@ def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.devi
 
     Args:
         recipe: what to do.
-        model: the shape model, for a recipe with parameters.
+        model: the shape model, for a recipe with parameters; it may have more modes than they have weights.
         device: where the scan is computed.
 
     Raises:
@@ -159,7 +159,7 @@ def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, 
         raise InputError(
             f"The parameters belong to shape model {str(recipe.model_sha256)[:12]}, not {has}; name it with --model."
         )
-    mesh = model.mesh(recipe.parameters)
+    mesh = model.with_modes(len(recipe.parameters.weights)).mesh(recipe.parameters)
     middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
     grid = Grid.centered(recipe.size, recipe.spacing_mm, middle)
     array = label_map(torch.from_numpy(mesh.vertices), mesh.topology, grid)[0].numpy()

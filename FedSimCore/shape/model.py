@@ -254,13 +254,14 @@ class ShapeModel(nn.Module):
 
 
 @lru_cache(maxsize=4)
-def builtin_model(modes: int = PAPER_MODES) -> ShapeModel:
+def builtin_model(modes: int | None = PAPER_MODES) -> ShapeModel:
     """Return the model that ships with FedSim (Resources/shape/README.md tells how it was made).
 
     Args:
-        modes: the paper's 14 by default; its file has more, for fits that need them.
+        modes: the paper's 14 by default; its file has more, for fits that need them; None for all.
 
     Raises:
         InputError: the file has fewer modes.
     """
-    return ShapeModel.load(resource_path(BUILTIN)).with_modes(modes)
+    model = ShapeModel.load(resource_path(BUILTIN))
+    return model if modes is None else model.with_modes(modes)
