@@ -170,7 +170,7 @@ def finish(report: Report, described: dict[str, object], out: Path, name: str, a
         "Goals",
         ("", "measured", "wanted", "met"),
         [
-            (g.name, f"{g.value:.5g}", f"{'≥' if g.at_least else '≤'} {g.bound:g}", "yes" if g.met else "NO")
+            (g.name, f"{g.value:.4g}", f"{'≥' if g.at_least else '≤'} {g.bound:g}", "yes" if g.met else "NO")
             for g in report.goals
         ],
     )

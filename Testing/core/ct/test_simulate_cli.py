@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from FedSimCore.cli.main import app
 from FedSimCore.cohorts.readers import read_cohort
 from FedSimCore.errors import InputError
+from FedSimCore.shape.model import builtin_model
+from FedSimCore.shape.parameters import HeartParameters, write_parameters
 from FedSimCore.volumes.io import read_label_map, read_volume
 
 SMALL = ["--size", "32", "--spacing", "5", "--views", "40"]
@@ -138,3 +140,16 @@ def test_scanners_and_tissues_are_listed_for_people_and_machines():
     blood = next(e for e in entries if e["key"] == "blood_left")
     assert blood["hu"] > 500
     assert "blood_left" in fedsim("tissues").stdout
+
+
+@pytest.mark.parametrize(("weights", "fits"), [(3, True), (20, True), (400, False)])
+def test_a_heart_may_have_any_number_of_weights_up_to_the_models_modes(tmp_path, weights, fits):
+    path = tmp_path / "heart.json"
+    write_parameters(path, HeartParameters(weights=(0.5,) * weights), builtin_model(None).checksum)
+    arguments = ["simulate", path, "-o", tmp_path / "out", "--surroundings", "none", *SMALL]
+    if fits:
+        fedsim(*arguments)
+        assert (tmp_path / "out" / "heart_image.nii.gz").is_file()
+    else:
+        with pytest.raises(InputError, match=r"heart\.json has 400 weights, but the model has 40 modes"):
+            fedsim(*arguments)
