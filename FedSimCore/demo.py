@@ -144,7 +144,7 @@ def _scanners(demo: Demonstration, model: ShapeModel) -> None:
         recipe = Recipe(parameters=heart, model_sha256=model.checksum, scanner=scanner(site))
         scan = simulate(recipe, model)
         beam = f"{recipe.scanner.kvp} kVp, {recipe.scanner.mas:g} mAs"
-        rows[f"{title}: {beam}"] = scan.image, scan.labels
+        rows[f"{title}\n{beam}"] = scan.image, scan.labels
         write_volume(scan.image, demo.keep(f"scans/{site}_image.nii.gz", f"CT of that heart at {beam}"), "int16")
         write_label_map(scan.labels, demo.keep(f"scans/{site}_label.nii.gz", "its seven regions"))
     write_png(demo.keep("scanners.png", "the same heart in the three sites' scanners"), scanners_plate(rows, _CTA))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _NORMAL, _INSIDE, _OUTSIDE = "#cfd8dc", "#1b5e20", "#b71c1c"
 # An axis reaches this share of the reference interval beyond its ends, or to the measurement if that lies farther.
-_MARGIN = 0.45
+_MARGIN = 0.2
 
 
 def norm_chart(comparisons: Sequence[Comparison], title: str = "") -> Figure:

@@ -38,7 +38,7 @@ def modes_plate(model: ShapeModel, modes: int = 4, view: str = "anterior", pixel
     """Draw the mean between the two ends of each of the first modes, all at one scale.
 
     Args:
-        model: the shape model; the ends are at its ``limit_sigma``.
+        model: the shape model; the ends are at its ``limit_sigma``, captioned with the mode and its share of variance.
         modes: how many modes, one in each row.
         view: a name of ``pictures.views.VIEWS``.
         pixels: edge of each picture.
@@ -56,9 +56,7 @@ def modes_plate(model: ShapeModel, modes: int = 4, view: str = "anterior", pixel
     field = _field_mm(list(hearts.values()))
     rows = [
         [
-            _heart(
-                hearts[k, end], view, pixels, field, f"mode {k + 1} ({share[k]:.0%}): {end:+.1f} SD" if end else "mean"
-            )
+            _heart(hearts[k, end], view, pixels, field, f"{k + 1} ({share[k]:.0%}): {end:+.1f} SD" if end else "mean")
             for end in (-limit, 0.0, limit)
         ]
         for k in range(min(modes, model.mode_count))
