@@ -37,13 +37,21 @@ def test_blood_and_muscle_have_the_hu_of_the_contrast_phase(scanned):
     assert np.median(inner_hu(phantom, "myo", 1)) == pytest.approx(muscle, abs=25)
 
 
+def in_front_of_the_heart(phantom):
+    """HU of the front of the chest, where nothing but bone is bright: sternum and ribs, no vessel with contrast."""
+    count = phantom.label.array.shape[1]
+    anterior = phantom.label.grid.to_world(np.outer(np.arange(count), (0, 1, 0)))[:, 1]
+    heart = (phantom.label.array > 0).any(axis=(0, 2))
+    return phantom.image.array[:, anterior > anterior[heart].max()]
+
+
 def test_lung_fat_and_bone_are_there(scanned):
-    patient, phantom = scanned
+    _, phantom = scanned
     values, counts = np.unique(np.round(phantom.image.array, -1), return_counts=True)
     share = dict(zip(values, counts / counts.sum(), strict=True))
     assert sum(s for hu, s in share.items() if -900 < hu < -700) > 0.05
     assert sum(s for hu, s in share.items() if -150 < hu < -60) > 0.02
-    assert sum(s for hu, s in share.items() if hu > patient.scan.blood_hu("left") + 150) > 0.001
+    assert (in_front_of_the_heart(phantom) > 200).mean() > 0.01
 
 
 def test_noise_below_the_streaks_is_what_the_scanner_has(scanned):
