@@ -15,7 +15,7 @@ from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.model import PAPER_MODES, ShapeModel
 from FedSimCore.shape.model_file import Arrays, ModelHeader, Provenance
 from FedSimCore.shape.pca import principal_modes
-from FedSimCore.shape.pose import pose_statistics
+from FedSimCore.shape.pose_statistics import pose_statistics
 from FedSimCore.shape.procrustes import generalised_procrustes
 from FedSimCore.shape.quality import quality_report
 from FedSimCore.shape.template import FACE_COUNT

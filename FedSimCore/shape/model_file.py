@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from FedSimCore.errors import InputError
 from FedSimCore.files import atomic_path
-from FedSimCore.shape.pose import PoseStatistics
+from FedSimCore.shape.pose_statistics import PoseStatistics
 
 SCHEMA = "fedsim/shape-model/1"
 _KEY = "fedsim"

@@ -6,7 +6,7 @@ import numpy as np
 
 from FedSimCore.shape.model import ShapeModel
 from FedSimCore.shape.model_file import Arrays, ModelHeader, Provenance
-from FedSimCore.shape.pose import PoseStatistics
+from FedSimCore.shape.pose_statistics import PoseStatistics
 from Testing.core.shape.heart_like import heart_like_mesh
 
 PROVENANCE = Provenance(

@@ -2,7 +2,8 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from FedSimCore.shape.pose import apply_pose, pose_statistics, rotation_matrix
+from FedSimCore.shape.pose import apply_pose, rotation_matrix
+from FedSimCore.shape.pose_statistics import pose_statistics
 from FedSimCore.shape.procrustes import Similarity
 
 
