@@ -1,0 +1,77 @@
+"""What every message of the protocol is made of: strict models, grids and arrays as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from FedSimCore.volumes import Grid
+
+MOST_VOXELS = 512**3
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Row = tuple[float, float, float, float]
+
+
+class Message(BaseModel):
+    """Base of everything here: unchangeable, no unknown fields, no NaN."""
+
+    model_config = _STRICT
+
+
+class ArrayFile(Message):
+    """An array in C order, in a file of the exchange folder.
+
+    Attributes:
+        file: bare file name.
+        dtype: NumPy's name of the element type, little-endian.
+        shape: of the array.
+    """
+
+    file: str = Field(pattern=r"^[a-z0-9_-]+\.raw$")
+    dtype: Literal["uint8", "int16", "float32", "float64"]
+    shape: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return math.prod(self.shape) * {"uint8": 1, "int16": 2, "float32": 4, "float64": 8}[self.dtype]
+
+
+class GridSpec(Message):
+    """A :class:`Grid` as numbers.
+
+    Attributes:
+        shape: voxels along i, j, k.
+        affine: voxel index to RAS mm, 4 rows.
+    """
+
+    shape: tuple[int, int, int]
+    affine: tuple[Row, Row, Row, Row]
+
+    @field_validator("shape")
+    @classmethod
+    def _fits(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if min(shape) < 1 or math.prod(shape) > MOST_VOXELS:
+            raise ValueError(f"{shape} is not three positive sizes with at most {MOST_VOXELS:,} voxels together")
+        return shape
+
+    @classmethod
+    def of(cls, grid: Grid) -> GridSpec:
+        """Return the numbers of a grid."""
+        return cls.model_validate({"shape": grid.shape, "affine": grid.affine.tolist()})
+
+    @classmethod
+    def centered(cls, size: int = 128, spacing_mm: float = 1.25, center_mm: Sequence[float] = (0, 0, 0)) -> GridSpec:
+        """Return a cubic grid along R, A, S whose middle is at ``center_mm``."""
+        return cls.of(Grid.centered(size, spacing_mm, center_mm))
+
+    def grid(self) -> Grid:
+        """Return the grid.
+
+        Raises:
+            InputError: the affine cannot be inverted.
+        """
+        return Grid(self.shape, [list(row) for row in self.affine])  # type: ignore[arg-type]  # Grid makes an array

@@ -1,0 +1,165 @@
+"""What the Slicer module asks for: tasks, and the lines that carry them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from FedSimCore.shape.parameters import HeartParameters
+from FedSimCore.worker.protocol.messages import ArrayFile, GridSpec, Message, Row
+
+
+class Material(Message):
+    """What a label is made of: a base tissue, with another density or iodine where given.
+
+    Attributes:
+        base: key of a shipped tissue, e.g. ``"blood_left"``.
+        density_g_cm3: None for the base tissue's.
+        iodine_mg_ml: None for what the contrast phase gives the base tissue.
+    """
+
+    base: str
+    density_g_cm3: float | None = None
+    iodine_mg_ml: float | None = None
+
+
+class ScannerChoice(Message):
+    """A shipped scanner, or a JSON file's, with some settings changed.
+
+    Attributes:
+        key: ``"adult"`` etc., or the path of a scanner file.
+        changes: fields of :class:`FedSimCore.ct.scanners.Scanner`, e.g. ``{"kvp": 100, "views": 180}``.
+    """
+
+    key: str = "adult"
+    changes: dict[str, Any] = Field(default={})
+
+
+class ScanSettings(Message):
+    """What previews and full renderings have in common.
+
+    Attributes:
+        parameters: the heart.
+        materials: by label; labels that are not named have their default tissue.
+        phase: contrast phase; None for the scanner's own.
+        surroundings: what the heart lies in, see :func:`FedSimCore.ct.surroundings.surround`.
+        body_seed: of the person around the heart.
+        noise_seed: None for a noiseless image.
+    """
+
+    parameters: HeartParameters
+    materials: dict[int, Material] = Field(default={})
+    phase: str | None = None
+    surroundings: Literal["thorax", "fat", "none"]
+    body_seed: int = Field(default=0, ge=0)
+    noise_seed: int | None = Field(default=0, ge=0)
+
+
+class LabelsTask(Message):
+    """Voxelize a heart. Arrays of the answer: ``labels`` uint8 (i, j, k)."""
+
+    kind: Literal["labels"] = "labels"
+    parameters: HeartParameters
+    grid: GridSpec = GridSpec.centered()
+
+
+class MeasureTask(Message):
+    """Measure a heart and compare it with the norms of a sex (either one's if None) and body surface area."""
+
+    kind: Literal["measure"] = "measure"
+    parameters: HeartParameters
+    sex: Literal["male", "female"] | None = None
+    bsa_m2: float | None = Field(default=None, gt=0.1, lt=4)
+
+
+class PreviewTask(ScanSettings):
+    """Scan a heart quickly. Arrays of the answer: ``hu`` float32 and ``labels`` uint8, both (i, j, k) on ``grid``."""
+
+    kind: Literal["preview"] = "preview"
+    scanner: ScannerChoice = ScannerChoice()
+    grid: GridSpec = GridSpec.centered(64, 2.5)
+    views: int = Field(default=60, ge=8, le=720)
+    surroundings: Literal["thorax", "fat", "none"] = "fat"
+
+
+class RenderTask(ScanSettings):
+    """Scan a heart in full quality with one or several scanners.
+
+    Arrays of the answer: ``labels`` uint8 and ``hu_0``, ``hu_1``, ... float32 in the order of the scanners, (i, j, k).
+
+    Attributes:
+        scanners: each with its own number of views.
+    """
+
+    kind: Literal["render"] = "render"
+    scanners: tuple[ScannerChoice, ...] = Field(default=(ScannerChoice(),), min_length=1, max_length=16)
+    grid: GridSpec = GridSpec.centered()
+    surroundings: Literal["thorax", "fat", "none"] = "thorax"
+
+
+class FitTask(Message):
+    """Fit the model to a label map, sent as array ``labels`` uint8 (i, j, k) in FedSim's label values.
+
+    Arrays of the answer: ``residual_mm`` float32 (V,), the signed distance of each vertex of the fitted heart to the
+    surface of its region in the label map (positive outside it, NaN where the map lacks the region).
+
+    Attributes:
+        name: what messages call the label map.
+        affine: voxel index to RAS mm.
+        limit_sigma: limit of the weights; None for the model's.
+    """
+
+    kind: Literal["fit"] = "fit"
+    name: str = "the label map"
+    affine: tuple[Row, Row, Row, Row]
+    limit_sigma: float | None = Field(default=None, gt=0, le=6)
+
+
+class ModeTableTask(Message):
+    """Describe every mode in words, by the measurements at minus and plus ``sigma``."""
+
+    kind: Literal["mode_table"] = "mode_table"
+    sigma: float = Field(default=1.5, gt=0, le=6)
+
+
+class DescribeTask(Message):
+    """Tell versions, device, memory and the model's card."""
+
+    kind: Literal["describe"] = "describe"
+
+
+Task = Annotated[
+    LabelsTask | MeasureTask | PreviewTask | RenderTask | FitTask | ModeTableTask | DescribeTask,
+    Field(discriminator="kind"),
+]
+
+
+class Request(Message):
+    """Ask for a task.
+
+    Attributes:
+        id: rises with every request of a client.
+        channel: of the requests of one channel the newest wins.
+        follow: let an older request of the channel that has already begun come to its end.
+        task: what to do.
+        arrays: its arrays by name.
+    """
+
+    type: Literal["request"] = "request"
+    id: int = Field(ge=0)
+    channel: str = Field(min_length=1, max_length=100)
+    follow: bool = False
+    task: Task
+    arrays: dict[str, ArrayFile] = Field(default={})
+
+
+class Cancel(Message):
+    """End the channel's requests up to ``id``."""
+
+    type: Literal["cancel"] = "cancel"
+    channel: str
+    id: int
+
+
+Command = Annotated[Request | Cancel, Field(discriminator="type")]
