@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from FedSimCore.anatomy import labels as region_labels
 from FedSimCore.benchmarks.harness import Contender, Goal, Report, race
+from FedSimCore.ct.attenuation_table import attenuation_table
 from FedSimCore.ct.basis import basis_tissues, decompose
 from FedSimCore.ct.body import Body
 from FedSimCore.ct.energy_groups import gather
-from FedSimCore.ct.materials import Tissue, attenuation_table, tissue, tissues
+from FedSimCore.ct.materials import Tissue, tissue, tissues
 from FedSimCore.ct.scanners import Scanner, scanner
 from FedSimCore.ct.scene import Scene
 from FedSimCore.ct.simulator import CTSimulator

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from FedSimCore.ct.materials import Tissue, attenuation_table, tissue
+from FedSimCore.ct.attenuation_table import attenuation_table
+from FedSimCore.ct.materials import Tissue, tissue
 from FedSimCore.ct.spectra import Spectrum
 
 Array = NDArray[np.float64]

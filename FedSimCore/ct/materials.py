@@ -5,16 +5,17 @@ names its source. The linear attenuation follows the mixture rule; iodine is add
 20 mg/ml it takes 0.4 % of the volume)::
 
     mu(E) = density * sum_z w_z (mu/rho)_z(E) + iodine * (mu/rho)_I(E)
+
+No torch here: the Slicer module shows tissues in its own process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field, field_validator
 
@@ -30,6 +31,12 @@ FRACTION_TOLERANCE = 0.005
 """How far mass fractions, which the ICRU rounds to 0.1 %, may be from summing to 1."""
 
 GRAMS_PER_MILLIGRAM = 1e-3
+
+DENSITY_LIMITS_G_CM3 = (0.0, 25.0)
+"""From vacuum to beyond the densest metal (osmium, 22.6 g/cm3)."""
+
+IODINE_LIMITS_MG_ML = (0.0, 400.0)
+"""Up to an undiluted contrast agent (iomeprol 400)."""
 
 
 class Tissue(BaseModel):
@@ -51,9 +58,9 @@ class Tissue(BaseModel):
     model_config = STRICT
     key: str = Field(min_length=1)
     name: str = ""
-    density_g_cm3: float = Field(ge=0.0, le=25.0)
+    density_g_cm3: float = Field(ge=DENSITY_LIMITS_G_CM3[0], le=DENSITY_LIMITS_G_CM3[1])
     mass_fractions: dict[str, float]
-    iodine_mg_ml: float = Field(default=0.0, ge=0.0, le=400.0)
+    iodine_mg_ml: float = Field(default=0.0, ge=IODINE_LIMITS_MG_ML[0], le=IODINE_LIMITS_MG_ML[1])
     source: str = ""
 
     @field_validator("mass_fractions")
@@ -150,35 +157,50 @@ def tissue(key: str, phase: str = "none") -> Tissue:
     return known[key]
 
 
+def changed_tissue(
+    base: str,
+    phase: str = "none",
+    *,
+    density_g_cm3: float | str | None = None,
+    iodine_mg_ml: float | str | None = None,
+    what: str = "the tissue",
+) -> Tissue:
+    """Return a shipped tissue with another density or iodine, as people enter them.
+
+    Args:
+        base: key of a shipped tissue.
+        phase: contrast phase that gives the iodine where it is not given here.
+        density_g_cm3: None for the base tissue's; a text may have a decimal comma.
+        iodine_mg_ml: None for what the phase gives the base tissue; a text likewise.
+        what: whose tissue it is, for the message, e.g. ``"the left ventricle"``.
+
+    Raises:
+        InputError: there is no such tissue or phase, or a value is no number or beyond its limits; the sentence names
+            value, limits and examples.
+    """
+    given: dict[str, float] = {}
+    if density_g_cm3 is not None:
+        water_and_bone = "g/cm³ (water has 1, cortical bone 1.92)"
+        given["density_g_cm3"] = _within(
+            density_g_cm3, DENSITY_LIMITS_G_CM3, f"The density of {what}", "g/cm³", water_and_bone
+        )
+    if iodine_mg_ml is not None:
+        blood = "mg/ml (blood has 0 without contrast agent, 5 to 20 with it)"
+        given["iodine_mg_ml"] = _within(iodine_mg_ml, IODINE_LIMITS_MG_ML, f"The iodine of {what}", "mg/ml", blood)
+    return tissue(base, phase).model_copy(update=given)
+
+
+def _within(value: float | str, limits: tuple[float, float], what: str, unit: str, unit_with_examples: str) -> float:
+    wanted = f"give {limits[0]:g} to {limits[1]:g} {unit_with_examples}"
+    try:
+        number = float(value.strip().replace(",", ".")) if isinstance(value, str) else float(value)
+    except ValueError:
+        raise InputError(f"{what} is {value!r}, which is no number; {wanted}.") from None
+    if not limits[0] <= number <= limits[1]:
+        raise InputError(f"{what} cannot be {number:g} {unit}; {wanted}.")
+    return number
+
+
 def region_tissues() -> dict[int, str]:
     """Return the default tissue key of each of the seven heart regions, by label value."""
     return {region.label: region.tissue for region in regions()}
-
-
-def attenuation_table(
-    materials: Sequence[Tissue],
-    energies_kev: ArrayLike,
-    *,
-    density_g_cm3: torch.Tensor | None = None,
-    iodine_mg_ml: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return linear attenuation of many tissues, differentiable in density and iodine.
-
-    Args:
-        materials: T tissues.
-        energies_kev: photon energies (E,), keV.
-        density_g_cm3: (T,) or (B, T) densities instead of the tissues' own.
-        iodine_mg_ml: (T,) or (B, T) iodine concentrations instead of the tissues' own.
-
-    Returns:
-        (T, E) or (B, T, E) in 1/cm, in the dtype and on the device of the tensors given, float64 on the CPU
-        where none was.
-    """
-    given = next((t for t in (density_g_cm3, iodine_mg_ml) if t is not None), torch.zeros((), dtype=torch.float64))
-    if density_g_cm3 is None:
-        density_g_cm3 = given.new_tensor([t.density_g_cm3 for t in materials])
-    if iodine_mg_ml is None:
-        iodine_mg_ml = given.new_tensor([t.iodine_mg_ml for t in materials])
-    per_gram = given.new_tensor(np.stack([t.mass_attenuation(energies_kev) for t in materials]))
-    iodine_per_gram = given.new_tensor(mass_attenuation(["I"], energies_kev)[0])
-    return density_g_cm3[..., None] * per_gram + GRAMS_PER_MILLIGRAM * iodine_mg_ml[..., None] * iodine_per_gram

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from FedSimCore.ct.body import Body
-from FedSimCore.ct.materials import Tissue, tissue, tissues
+from FedSimCore.ct.materials import Tissue, changed_tissue, tissues
 from FedSimCore.ct.scanners import Scanner
 from FedSimCore.ct.scanners import scanner as named_scanner
-from FedSimCore.ct.schema import checked
 from FedSimCore.ct.simulator import CTSimulator
 from FedSimCore.progress import Progress
 from FedSimCore.worker.engine import Answer, Engine, body_key
@@ -100,9 +99,8 @@ def _tissues(settings: ScanSettings, body: Body, scanner: Scanner) -> dict[int, 
     phase = settings.phase or scanner.phase
     result = body.tissues(tissues(phase))
     for label, material in settings.materials.items():
-        made = tissue(material.base, phase)
-        given = material.model_dump(exclude={"base"}, exclude_none=True)
-        result[label] = checked(Tissue, {**made.model_dump(), **given}, f"The material of label {label}")
+        given = material.model_dump(exclude={"base"})
+        result[label] = changed_tissue(material.base, phase, **given, what=f"label {label}")
     return result
 
 

@@ -1,4 +1,8 @@
 import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +10,10 @@ import torch
 
 from FedSimCore.anatomy import regions
 from FedSimCore.ct.attenuation import elements, energy_range_kev, mass_attenuation
+from FedSimCore.ct.attenuation_table import attenuation_table
 from FedSimCore.ct.materials import (
     Tissue,
-    attenuation_table,
+    changed_tissue,
     contrast_phases,
     read_tissues,
     region_tissues,
@@ -18,6 +23,7 @@ from FedSimCore.ct.materials import (
 from FedSimCore.ct.schema import checked
 from FedSimCore.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[3]
 ENERGIES = np.array([10.5, 25.0, 33.0, 33.3, 40.0, 60.0, 99.7, 140.0])
 
 
@@ -107,3 +113,55 @@ def test_the_attenuation_of_many_tissues_is_differentiable_in_density_and_iodine
     assert torch.autograd.gradcheck(
         lambda d, i: attenuation_table(materials, ENERGIES, density_g_cm3=d, iodine_mg_ml=i), (density, iodine)
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"density_g_cm3": 30.0}, "The density of the tissue cannot be 30 g/cm³; give 0 to 25 g/cm³ (water has 1,"),
+        ({"density_g_cm3": -0.5}, "cannot be -0.5 g/cm³; give 0 to 25"),
+        ({"density_g_cm3": float("nan")}, "cannot be nan g/cm³; give 0 to 25"),
+        ({"density_g_cm3": "dense"}, "The density of the tissue is 'dense', which is no number; give 0 to 25 g/cm³"),
+        ({"iodine_mg_ml": 401.0}, "The iodine of the tissue cannot be 401 mg/ml; give 0 to 400 mg/ml (blood has 0"),
+        ({"iodine_mg_ml": ""}, "The iodine of the tissue is '', which is no number"),
+        ({"base": "gold"}, "There is no tissue 'gold'; the tissues are air, water"),
+        ({"phase": "late"}, "There is no contrast phase 'late'; the phases are none, arterial"),
+    ],
+)
+def test_a_wrong_entry_for_a_tissue_is_refused_with_the_limits(given, words):
+    with pytest.raises(InputError) as refused:
+        changed_tissue(**{"base": "blood_left", **given})
+    assert words in str(refused.value)
+    assert str(refused.value).endswith(".")
+
+
+def test_a_changed_tissue_keeps_what_is_not_given():
+    plain = tissue("blood_left", "arterial")
+    assert changed_tissue("blood_left", "arterial") == plain
+    denser = changed_tissue("blood_left", "arterial", density_g_cm3="1,2")
+    assert denser == plain.model_copy(update={"density_g_cm3": 1.2})
+    assert changed_tissue("blood_left", "arterial", iodine_mg_ml=0) == tissue("blood_left")
+
+
+def test_scanners_and_tissues_are_had_without_torch_or_scipy():
+    code = """
+        import sys
+        from FedSimCore.ct.materials import changed_tissue, contrast_phases, region_tissues, tissue, tissues
+        from FedSimCore.ct.scanners import scanner, scanners
+        from FedSimCore.ct.spectra import hounsfield, tube_spectrum
+        from FedSimCore.errors import InputError
+        for chosen in scanners().values():
+            for phase in contrast_phases():
+                spectrum = chosen.with_changes(kvp=100).spectrum()
+                known = {key: hounsfield(t, spectrum) for key, t in tissues(phase).items()}
+                assert known["air"] < known["adipose"] < known["water"] < known["bone_cortical"] < known["steel"]
+        changed_tissue("blood_left", "venous", iodine_mg_ml="4.5")
+        try:
+            scanner("adult").with_changes(kvp=93)
+        except InputError as error:
+            assert "kvp 93 is none of" in str(error)
+        else:
+            raise AssertionError("93 kVp was accepted")
+        assert not {"torch", "scipy", "SimpleITK", "vtk"} & set(sys.modules), sorted(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=True)

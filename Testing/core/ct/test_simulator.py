@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from FedSimCore.ct.attenuation_table import attenuation_table
 from FedSimCore.ct.body import Body
-from FedSimCore.ct.materials import attenuation_table, tissue, tissues
+from FedSimCore.ct.materials import tissue, tissues
 from FedSimCore.ct.scanners import scanner
 from FedSimCore.ct.simulator import CTSimulator
 from FedSimCore.errors import InputError
