@@ -52,6 +52,8 @@ class Stage:
 
 
 STAGES = (Stage(0.06, 20, 0.3, 0.0), Stage(0.06, 45, 0.2), Stage(0.035, 30, 0.08), Stage(0.025, 12, 0.03))
+POSE_STAGES = (Stage(0.06, 25, 0.3, 0.0), Stage(0.035, 20, 0.1, 0.0), Stage(0.025, 10, 0.03, 0.0))
+"""Rotation, translation and scale only."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class FitResult:
         dice: by region key, of the regions the label map has, on the label map's own grid.
         distance_mm: symmetric mean surface distance by region key.
         iterations: gradient steps taken.
-        initial_dice: mean Dice of the mean shape at the initial pose.
+        initial_dice: mean Dice of the shape it began with, at the initial pose.
     """
 
     parameters: HeartParameters
@@ -78,19 +80,25 @@ class FitResult:
         return float(np.mean(list(self.dice.values())))
 
 
-def initial_pose(model: ShapeModel, heart: LabelledHeart) -> Similarity:
-    """Place the mean shape by the regions' centres of mass and their volume, whatever the orientation.
+def initial_pose(model: ShapeModel, heart: LabelledHeart, start: HeartParameters | None = None) -> Similarity:
+    """Place a shape by the regions' centres of mass and their volume, whatever the orientation.
 
-    With fewer than three regions the centres fix no rotation, and the model's own orientation is kept.
+    With fewer than three regions the centres fix no rotation, and that of ``start`` is kept.
+
+    Args:
+        model: the shape model.
+        heart: where to place it.
+        start: the shape to be placed; the mean shape in the model's own orientation by default.
     """
-    mean = model.mesh()
-    surfaces = {label: mean.surface(label) for label in heart.present}
+    shape = model.mesh() if start is None else model.mesh(HeartParameters(weights=start.weights))
+    surfaces = {label: shape.surface(label) for label in heart.present}
     source = np.stack([enclosed_centroid_mm(*surfaces[label]) for label in heart.present])
     target = np.stack([heart.centroids_mm[label] for label in heart.present])
     volumes = np.array([enclosed_volume_mm3(*surfaces[label]) for label in heart.present])
     scale = float(np.cbrt(sum(heart.volumes_mm3.values()) / volumes.sum()))
     if len(source) < 3:
-        return Similarity(np.eye(3), target.mean(0) - scale * source.mean(0), scale)
+        rotation = np.eye(3) if start is None else Similarity.from_pose(start.pose).rotation
+        return Similarity(rotation, target.mean(0) - scale * rotation @ source.mean(0), scale)
     return align(source, target, np.sqrt(volumes), scale)
 
 
@@ -100,6 +108,7 @@ def fit(
     limit_sigma: float | None = None,
     stages: Sequence[Stage] = STAGES,
     progress: Progress = silent,
+    start: HeartParameters | None = None,
 ) -> FitResult:
     """Find the parameters whose label map overlaps a given one best.
 
@@ -107,43 +116,53 @@ def fit(
         model: the shape model; the fit runs on its device.
         heart: the label map; regions it lacks take no part.
         limit_sigma: limit of the weights; the model's by default.
-        stages: from coarse to fine.
+        stages: from coarse to fine; :data:`POSE_STAGES` move ``start`` as it is.
         progress: told of every step; raise from it to cancel.
+        start: where the weights begin; at 0 by default. Its pose is found anew.
     """
     limit = model.header.limit_sigma if limit_sigma is None else limit_sigma
-    device = model.mean.device
-    start = HeartParameters(weights=(0.0,) * model.mode_count, pose=initial_pose(model, heart).pose())
-    anchor = torch.tensor(start.vector(), dtype=torch.float32, device=device)
+    weights = (0.0,) * model.mode_count if start is None else start.weights
+    begun = HeartParameters(weights=weights, pose=initial_pose(model, heart, start).pose())
+    anchor = torch.tensor(begun.vector(), dtype=torch.float32, device=model.mean.device)
     moved = torch.zeros_like(anchor, requires_grad=True)
     total, done = sum(stage.steps for stage in stages), 0
     for stage in stages:
         spacing = stage.spacing * float(np.cbrt(sum(heart.volumes_mm3.values())))
         grid, target = _target(heart, spacing)
-        target = target.to(device)
+        target = target.to(anchor.device)
         adam = torch.optim.Adam([moved], lr=stage.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, stage.steps, stage.rate / 10)
-        fixed = slice(round(stage.modes * model.mode_count), model.mode_count)
+        free = round(stage.modes * model.mode_count)
         for _ in range(stage.steps):
             progress(done, total, "fitting the model")
             adam.zero_grad()
             _loss(model, _parameters(anchor, moved)[None], grid, target, heart.present).backward()
             assert moved.grad is not None
-            moved.grad[fixed] = 0
+            moved.grad[free : model.mode_count] = 0
             adam.step()
             schedule.step()
             with torch.no_grad():
-                moved[: model.mode_count].clamp_(-limit, limit)
+                moved[:free] = (anchor[:free] + moved[:free]).clamp(-limit, limit) - anchor[:free]
             done += 1
     progress(total, total, "fitting the model")
-    parameters = HeartParameters.from_vector(_parameters(anchor, moved).detach().cpu().numpy().astype(np.float64))
-    dice = dice_by_region(model.mesh(parameters), heart)
+    vector = _parameters(anchor, moved).detach().cpu().numpy().astype(np.float64)
+    # What stayed where it began is not rounded to float32.
+    vector[: model.mode_count] = np.where(moved.detach().cpu()[:-7] == 0, weights, vector[: model.mode_count])
+    return _judged(model, heart, begun, HeartParameters.from_vector(vector), total)
+
+
+def _judged(
+    model: ShapeModel, heart: LabelledHeart, begun: HeartParameters, found: HeartParameters, iterations: int
+) -> FitResult:
+    """Compare the fitted heart with the label map."""
+    mesh = model.mesh(found)
     distance = {
-        region.key: mean_surface_distance_mm(model.mesh(parameters).surface(region.label), heart.surface(region.label))
+        region.key: mean_surface_distance_mm(mesh.surface(region.label), heart.surface(region.label))
         for region in regions()
         if region.label in heart.present
     }
-    initial = dice_by_region(model.mesh(start), heart)
-    return FitResult(parameters, dice, distance, total, float(np.mean(list(initial.values()))))
+    initial = dice_by_region(model.mesh(begun), heart)
+    return FitResult(found, dice_by_region(mesh, heart), distance, iterations, float(np.mean(list(initial.values()))))
 
 
 def _parameters(anchor: Tensor, moved: Tensor) -> Tensor:

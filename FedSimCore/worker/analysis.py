@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from FedSimCore import __version__, anatomy
 from FedSimCore.errors import InputError
+from FedSimCore.shape.fit import POSE_STAGES, STAGES
 from FedSimCore.shape.fit import fit as fit_model
 from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.measurements import measure_mesh, signed_distance_mm
 from FedSimCore.shape.mesh import HeartMesh
 from FedSimCore.shape.mode_descriptions import describe_modes
+from FedSimCore.shape.model import ShapeModel
 from FedSimCore.shape.norms import compare
+from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.worker.device import device_report
 from FedSimCore.worker.engine import Answer, Engine, check_proportions
@@ -42,6 +45,7 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
     """Measure a heart beside the norms."""
     report.check()
     check_proportions(task.parameters)
+    measured = measure_mesh(engine.model(len(task.parameters.weights)).mesh(task.parameters))
     rows = [
         MeasurementRow(
             key=compared.measurement.key,
@@ -53,7 +57,7 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
             verdict=compared.verdict,
             citation=compared.citation,
         )
-        for compared in compare(measure_mesh(engine.model.mesh(task.parameters)), task.sex, task.bsa_m2)
+        for compared in compare(measured, task.sex, task.bsa_m2)
         if math.isfinite(compared.value)
     ]
     return Answer(MeasureResult(rows=tuple(rows)), {})
@@ -62,17 +66,19 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
 def fit(engine: Engine, task: FitTask, labels: NDArray[Any] | None, report: Reporter) -> Answer:
     """Fit the model to a label map."""
     report(0, 1, "reading the label map")
+    model, start = _where_to_begin(engine, task)
     if labels is None or labels.ndim != 3:
         given = "none" if labels is None else f"one of {labels.ndim} dimensions"
         raise InputError(f"The fit needs a label map of three dimensions, not {given}; choose another volume.")
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     grid = Grid(shape, np.array(task.affine))
     heart = LabelledHeart.from_volume(task.name, Volume(labels, grid))
+    stages = POSE_STAGES if task.pose_only else STAGES
     with report.part(0.02, 0.95) as progress:
-        found = fit_model(engine.model, heart, task.limit_sigma, progress=progress)
+        found = fit_model(model, heart, task.limit_sigma, stages, progress, start)
     with report.part(0.95, 1.0) as progress:
         progress(0, 1, "measuring the residual")
-        residual = residual_distance_mm(engine.model.mesh(found.parameters), heart)
+        residual = residual_distance_mm(model.mesh(found.parameters), heart)
     result = FitResult(
         parameters=found.parameters,
         dice=found.dice,
@@ -82,6 +88,24 @@ def fit(engine: Engine, task: FitTask, labels: NDArray[Any] | None, report: Repo
         missing_regions=tuple(region.key for region in anatomy.regions() if region.label not in heart.present),
     )
     return Answer(result, {"residual_mm": residual})
+
+
+def _where_to_begin(engine: Engine, task: FitTask) -> tuple[ShapeModel, HeartParameters | None]:
+    """Return the model with as many modes as asked for, and the start with as many weights."""
+    start = task.start
+    if task.pose_only and start is None:
+        raise InputError("To register a heart without changing its shape the task needs that heart; give 'start'.")
+    if start is None:
+        return engine.model(task.modes), None
+    check_proportions(start)
+    model = engine.model(len(start.weights) if task.pose_only else task.modes)
+    missing = model.mode_count - len(start.weights)
+    if missing < 0:
+        raise InputError(
+            f"The heart to start from has {len(start.weights)} weights, but the fit is to use {model.mode_count} "
+            f"modes; use at least {len(start.weights)}."
+        )
+    return model, start.model_copy(update={"weights": (*start.weights, *[0.0] * missing)})
 
 
 def residual_distance_mm(mesh: HeartMesh, heart: LabelledHeart) -> NDArray[np.float32]:
@@ -98,7 +122,7 @@ def residual_distance_mm(mesh: HeartMesh, heart: LabelledHeart) -> NDArray[np.fl
 
 def mode_table(engine: Engine, task: ModeTableTask, report: Reporter) -> Answer:
     """Describe every mode in words."""
-    described = describe_modes(engine.model, task.sigma, report)
+    described = describe_modes(engine.model(task.modes), task.sigma, report)
     cumulative = np.cumsum([mode.explained for mode in described])
     rows = tuple(
         ModeRow(
@@ -117,10 +141,11 @@ def describe(engine: Engine, task: DescribeTask, report: Reporter) -> Answer:  #
     """Tell versions, device and the model's card."""
     versions = {"fedsim": __version__, "python": platform.python_version()}
     versions |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    model = engine.model
+    model = engine.model()
     card = {
         "sha256": model.checksum,
         "modes": model.mode_count,
+        "modes_in_file": engine.modes_in_file(),
         "vertices": model.topology.vertex_count,
         "faces": len(model.topology.faces),
         "eigenvalues_mm2": model.eigenvalues.tolist(),

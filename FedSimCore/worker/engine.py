@@ -17,7 +17,7 @@ from FedSimCore.ct.simulator import Scene
 from FedSimCore.ct.surroundings import surround
 from FedSimCore.ct.table_cache import projection_tables
 from FedSimCore.errors import InputError
-from FedSimCore.shape.model import ShapeModel, builtin_model
+from FedSimCore.shape.model import PAPER_MODES, ShapeModel, builtin_model
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.shape.voxelizer import label_map
 from FedSimCore.volumes import Volume
@@ -53,25 +53,41 @@ class Engine:
         self.preference = preference
         self.device = choose_device(preference)
         self._model_path = model
-        self._model: ShapeModel | None = None
+        self._whole: ShapeModel | None = None
+        self._models: LeastRecentlyUsed[ShapeModel] = LeastRecentlyUsed(4)
         self._loading = threading.Lock()
         self._labels: LeastRecentlyUsed[Volume] = LeastRecentlyUsed(8)
         self.bodies: LeastRecentlyUsed[Body] = LeastRecentlyUsed(4)
         # A scene of a preview takes some 20 to 60 MB.
         self.scenes: LeastRecentlyUsed[Scene] = LeastRecentlyUsed(3)
 
-    @property
-    def model(self) -> ShapeModel:
-        """The shape model, read when first needed.
+    def model(self, modes: int | None = None) -> ShapeModel:
+        """Return the shape model with its first modes.
+
+        Args:
+            modes: how many; None for the paper's 14, or for all where the file has fewer.
 
         Raises:
-            InputError: its file is missing or damaged.
+            InputError: the model's file is missing or damaged, or has fewer modes.
         """
+        whole = self._whole_model()
+        wanted = min(PAPER_MODES, whole.mode_count) if modes is None else modes
+        return self._models.get_or_make(wanted, partial(whole.with_modes, wanted))
+
+    def modes_in_file(self) -> int:
+        """Return how many modes the model's file has.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        return self._whole_model().mode_count
+
+    def _whole_model(self) -> ShapeModel:
         with self._loading:
-            if self._model is None:
-                model = builtin_model() if self._model_path is None else ShapeModel.load(self._model_path)
-                self._model = model.to(self.device)
-        return self._model
+            if self._whole is None:
+                model = builtin_model(None) if self._model_path is None else ShapeModel.load(self._model_path)
+                self._whole = model.to(self.device)
+        return self._whole
 
     def labels(self, parameters: HeartParameters, grid: GridSpec) -> Volume:
         """Return a heart's label map, uint8.
@@ -106,7 +122,8 @@ class Engine:
         check_proportions(parameters)
         vector = torch.tensor(parameters.vector(), dtype=torch.float32, device=self.device)
         with torch.no_grad():
-            labels = label_map(self.model.vertices(vector[None]), self.model.topology, grid.grid())[0]
+            model = self.model(len(parameters.weights))
+            labels = label_map(model.vertices(vector[None]), model.topology, grid.grid())[0]
         return Volume(labels.cpu().numpy(), grid.grid())
 
 

@@ -40,7 +40,7 @@ class ScanSettings(Message):
     """What previews and full renderings have in common.
 
     Attributes:
-        parameters: the heart.
+        parameters: the heart; as everywhere, the number of its weights is the number of modes of the model.
         materials: by label; labels that are not named have their default tissue.
         phase: contrast phase; None for the scanner's own.
         surroundings: what the heart lies in, see :func:`FedSimCore.ct.surroundings.surround`.
@@ -108,19 +108,31 @@ class FitTask(Message):
         name: what messages call the label map.
         affine: voxel index to RAS mm.
         limit_sigma: limit of the weights; None for the model's.
+        modes: of the model; None for its usual 14, or fewer where it has fewer.
+        start: where the weights begin; None for 0. Its pose is found anew.
+        pose_only: find rotation, translation and scale of ``start``, which must be given, and keep its weights.
     """
 
     kind: Literal["fit"] = "fit"
     name: str = "the label map"
     affine: tuple[Row, Row, Row, Row]
     limit_sigma: float | None = Field(default=None, gt=0, le=6)
+    modes: int | None = Field(default=None, ge=1)
+    start: HeartParameters | None = None
+    pose_only: bool = False
 
 
 class ModeTableTask(Message):
-    """Describe every mode in words, by the measurements at minus and plus ``sigma``."""
+    """Describe the first modes in words, by the measurements at minus and plus ``sigma``.
+
+    Attributes:
+        sigma: how far from the mean shape.
+        modes: how many; None for the usual 14, or fewer where the model has fewer.
+    """
 
     kind: Literal["mode_table"] = "mode_table"
     sigma: float = Field(default=1.5, gt=0, le=6)
+    modes: int | None = Field(default=None, ge=1)
 
 
 class DescribeTask(Message):

@@ -118,6 +118,51 @@ def test_a_fit_finds_the_heart_it_was_given(conversation: Conversation) -> None:
     assert np.abs(residual[region == anatomy.region("lv").label]).mean() < 3.5
 
 
+@pytest.mark.parametrize("modes", [1, 5, 40])
+def test_as_many_weights_as_given_move_the_heart(conversation: Conversation, modes: int) -> None:
+    parameters = heart(*np.linspace(1.5, -1.5, modes), modes=modes)
+    mesh = builtin_model(None).with_modes(modes).mesh(parameters)
+    expected = label_map(torch.from_numpy(mesh.vertices), mesh.topology, COARSE.grid())[0].numpy()
+    done = conversation.ask(p.LabelsTask(parameters=parameters, grid=COARSE))
+    np.testing.assert_array_equal(done.arrays["labels"], expected)
+    rows = {row.key: row.value for row in conversation.ask(p.MeasureTask(parameters=parameters)).result.rows}
+    assert rows["lv_volume_ml"] == pytest.approx(measure_mesh(mesh)["lv_volume_ml"].value)
+
+
+def test_a_heart_is_registered_without_changing_its_shape(conversation: Conversation) -> None:
+    shape = (1.2, -0.8, 0.5, *np.linspace(-1, 1, 17))
+    truth = heart(*shape, modes=20, rotation_rad=(0.3, -0.2, 0.9), translation_mm=(40, -25, 110), scale=0.8)
+    start = heart(*shape, modes=20, translation_mm=(5, 5, 5))
+    grid = p.GridSpec.centered(72, 2.0, (40, -25, 110))
+    labels = conversation.ask(p.LabelsTask(parameters=truth, grid=grid)).arrays["labels"]
+    task = p.FitTask(affine=grid.affine, pose_only=True, start=start)
+    done = conversation.ask(task, arrays={"labels": labels})
+    assert done.result.parameters.weights == start.weights
+    model = builtin_model(20)
+    apart = np.linalg.norm(model.mesh(done.result.parameters).vertices - model.mesh(truth).vertices, axis=1)
+    assert apart.max() < 0.5
+    assert done.result.mean_dice > 0.97
+
+
+def test_two_regions_of_a_heart_are_registered_with_the_rotation_at_hand(conversation: Conversation) -> None:
+    truth = heart(0.5, rotation_rad=(0, 0, 0.6), translation_mm=(10, 0, 0))
+    grid = p.GridSpec.centered(72, 2.0, (10, 0, 0))
+    labels = conversation.ask(p.LabelsTask(parameters=truth, grid=grid)).arrays["labels"]
+    ventricle = np.where(np.isin(labels, [anatomy.region("lv").label, anatomy.region("myo").label]), labels, 0)
+    start = heart(0.5, rotation_rad=(0, 0, 0.5))
+    task = p.FitTask(affine=grid.affine, pose_only=True, start=start)
+    done = conversation.ask(task, arrays={"labels": ventricle.astype(np.uint8)})
+    assert done.result.missing_regions == ("rv", "la", "ra", "ao", "pa")
+    assert done.result.mean_dice > 0.95
+    assert done.result.parameters.pose.rotation_rad[2] == pytest.approx(0.6, abs=0.12)
+
+
+def test_the_mode_table_has_as_many_rows_as_asked_for(conversation: Conversation) -> None:
+    table = conversation.ask(p.ModeTableTask(modes=3)).result
+    assert [row.mode for row in table.modes] == [1, 2, 3]
+    assert table.modes[2].cumulative == pytest.approx(sum(row.explained for row in table.modes))
+
+
 def test_a_fit_can_be_cancelled(conversation: Conversation) -> None:
     labels = conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"]
     request = conversation.client.submit("fit", p.FitTask(affine=COARSE.affine), {"labels": labels})
@@ -130,6 +175,7 @@ def test_a_fit_can_be_cancelled(conversation: Conversation) -> None:
 def test_the_worker_describes_itself_and_the_model(conversation: Conversation) -> None:
     described = conversation.ask(p.DescribeTask()).result
     assert described.model["sha256"] == builtin_model().checksum
+    assert (described.model["modes"], described.model["modes_in_file"]) == (14, 40)
     assert described.versions["torch"] == torch.__version__
     assert described.device.device == "cpu"
     assert "as chosen" in described.device.reason
@@ -141,13 +187,17 @@ def test_the_worker_describes_itself_and_the_model(conversation: Conversation) -
         ({"kind": "labels", "parameters": {"weights": [float("nan")]}}, "weights.0 = nan"),
         ({"kind": "polish"}, "polish"),
         ({"kind": "labels"}, "parameters"),
-        ({"kind": "labels", "parameters": {"weights": [0.0]}}, "(batch, 21)"),
+        ({"kind": "labels", "parameters": {"weights": []}}, "ask for 1 to 40, not 0"),
+        ({"kind": "measure", "parameters": {"weights": [0.0] * 41}}, "ask for 1 to 40, not 41"),
+        (p.ModeTableTask(modes=41), "ask for 1 to 40, not 41"),
         ({"kind": "labels", "parameters": heart(30).model_dump()}, "Mode 1 is at 30 sigma"),
         (p.PreviewTask(parameters=heart(), scanner=p.ScannerChoice(key="toaster")), "no scanner 'toaster'"),
         (p.PreviewTask(parameters=heart(), scanner=p.ScannerChoice(changes={"kvp": 93})), "kvp 93 is none of"),
         (p.PreviewTask(parameters=heart(), materials={1: p.Material(base="gold")}), "no tissue 'gold'"),
         (p.PreviewTask(parameters=heart(), materials={1: p.Material(base="adipose", density_g_cm3=-1)}), "label 1"),
         (p.FitTask(affine=COARSE.affine), "three dimensions, not none"),
+        (p.FitTask(affine=COARSE.affine, pose_only=True), "give 'start'"),
+        (p.FitTask(affine=COARSE.affine, start=heart(modes=9), modes=5), "use at least 9"),
     ],
 )
 def test_nonsense_gets_one_sentence_and_the_worker_goes_on(
