@@ -1,0 +1,74 @@
+"""The module's panel: set-up while something is missing, then a tab for each job, a message and the device below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from FedSimSlicerLib.python_path import find_fedsim_core
+
+ResourcePath = Callable[[str], str]
+
+
+class MainPanel:
+    """Builds the panels when everything they need is installed.
+
+    Attributes:
+        widget: the panel's qt.QWidget.
+        session: what is behind the panels; None until they are built.
+
+    Args:
+        resource_path: gives the full path of a file in the module's Resources.
+        parameter_node: gives the scene's parameter node of the module.
+    """
+
+    def __init__(self, resource_path: ResourcePath, parameter_node: Callable[[], Any]) -> None:
+        self._resource_path, self._parameter_node = resource_path, parameter_node
+        self.widget = slicer.util.loadUI(resource_path("UI/MainPanel.ui"))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.session: Any = None
+        self.panels: list[Any] = []
+        self.ui.messageLabel.hide()
+        find_fedsim_core()
+        self._build()
+
+    def _build(self) -> None:
+        from FedSimSlicerLib.explore_panel import ExplorePanel
+        from FedSimSlicerLib.session import Session
+        from FedSimSlicerLib.worker_client import WorkerLaunch
+
+        self.session = Session(WorkerLaunch(python_path=(find_fedsim_core(),)), self._parameter_node)
+        self.session.message.connect(self.show_message)
+        self._add(ExplorePanel(self.session, self._resource_path), _("Explore"))
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.session.use_scene()
+
+    def _add(self, panel: Any, title: str) -> None:
+        self.panels.append(panel)
+        self.ui.tabs.addTab(panel.widget, title)
+
+    def show_message(self, sentence: str) -> None:
+        """Tell the user something; an empty sentence takes the last one away."""
+        self.ui.messageLabel.text = sentence
+        self.ui.messageLabel.visible = bool(sentence)
+
+    def enter(self) -> None:
+        """Show the heart when the user comes to the module."""
+        if self.session is not None:
+            self.session.show_heart()
+
+    def exit(self) -> None:
+        """Keep what was done as a step of undo when the user goes."""
+        if self.session is not None:
+            self.session.editor.commit()
+
+    def close(self) -> None:
+        """End the worker and let go of the scene."""
+        for panel in self.panels:
+            panel.close()
+        if self.session is not None:
+            self.session.close()
+            self.session = None

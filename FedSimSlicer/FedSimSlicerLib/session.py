@@ -1,0 +1,100 @@
+"""The module's collaborators, made once and handed to the panels; and how they follow the scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+from FedSimSlicerLib.heart_display import HeartDisplay
+from FedSimSlicerLib.heart_editor import HeartEditor
+from FedSimSlicerLib.heart_surface import HeartSurface
+from FedSimSlicerLib.live_heart import LiveHeart
+from FedSimSlicerLib.live_images import LiveImages
+from FedSimSlicerLib.signal import Signal
+from FedSimSlicerLib.state import ModuleState
+from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
+from FedSimSlicerLib.worker_service import WorkerService
+
+
+class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
+    """Everything behind the panels, for one module widget.
+
+    Attributes:
+        surface: the shape model.
+        worker: computes in another process.
+        editor: the heart that is edited.
+        display: its surfaces in the scene.
+        live: what follows it.
+        message: emitted with a sentence for the user; an empty one takes the last away.
+        state_changed: emitted when the scene's state is another one, or a value in it changed.
+
+    Args:
+        launch: how the worker is started.
+        parameter_node: a function that gives the scene's parameter node of the module.
+    """
+
+    def __init__(self, launch: WorkerLaunch, parameter_node: Any) -> None:
+        VTKObservationMixin.__init__(self)
+        self._parameter_node = parameter_node
+        self._state: ModuleState | None = None
+        self.message: Signal[[str]] = Signal()
+        self.state_changed: Signal[[ModuleState | None]] = Signal()
+        self.surface = HeartSurface()
+        self.worker = WorkerService(WorkerClient(launch))
+        self.editor = HeartEditor(self.surface)
+        self.display = HeartDisplay(self.surface)
+        self.live = LiveHeart(self.surface, self.editor, self.display, LiveImages(), self.worker)
+        self.live.failed.connect(self.message.emit)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, lambda *_: self._set_state(None))
+        self.addObserver(scene, scene.EndCloseEvent, lambda *_: self.use_scene())
+        # While a scene is read, references to nodes that are not there yet are read as None, for good.
+        self.addObserver(scene, scene.StartImportEvent, lambda *_: self._set_state(None))
+        self.addObserver(scene, scene.EndImportEvent, lambda *_: self.use_scene())
+
+    @property
+    def state(self) -> ModuleState | None:
+        """The scene's state; None while the scene is being closed or read."""
+        return self._state
+
+    def use_scene(self) -> None:
+        """Take heart and settings from the scene as it is now; a heart that it shows is shown on."""
+        self._set_state(ModuleState(self._parameter_node()))
+        if self.display.shown:
+            self.live.show()
+
+    def show_heart(self) -> None:
+        """Show the heart in the scene, if it is not there yet."""
+        if self._state is None:
+            self.use_scene()
+        if not self.display.shown:
+            self.live.show()
+            slicer.app.layoutManager().resetThreeDViews()
+
+    def close(self) -> None:
+        """End the worker and forget the scene."""
+        self._set_state(None)
+        self.removeObservers()
+        self.worker.close()
+
+    def _set_state(self, state: ModuleState | None) -> None:
+        if self._state is not None:
+            self.removeObserver(self._state.parameterNode, self._modified_event, self._on_modified)
+        self._state = state
+        self.live.bind(None)  # the editor's change of heart must not reach the scene
+        self.editor.bind(state)
+        self.live.bind(state)
+        if state is not None:
+            self.addObserver(state.parameterNode, self._modified_event, self._on_modified)
+        self.state_changed.emit(state)
+
+    @property
+    def _modified_event(self) -> Any:
+        import vtk
+
+        return vtk.vtkCommand.ModifiedEvent
+
+    def _on_modified(self, _caller: Any, _event: Any) -> None:
+        self.state_changed.emit(self._state)

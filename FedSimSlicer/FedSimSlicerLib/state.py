@@ -1,0 +1,63 @@
+"""What the module keeps in the scene: saved with it, and back with it.
+
+Only plain values and references to nodes; what they mean is told where they are used: :mod:`heart_editor` (the heart),
+:mod:`scan_setup` (tissues and scanner).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from slicer import (
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTextNode,
+)
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+SURROUNDINGS = ("thorax", "fat", "none")
+
+
+@parameterNodeWrapper
+class ModuleState:
+    """The parameter node of the module, typed.
+
+    Attributes:
+        weights: of the shape's modes, sigma; empty for the mean heart of the paper's number of modes.
+        rotation_rad, translation_mm, scale: the heart's pose, as in ``HeartParameters``.
+        wide_range: sliders beyond the model's limit.
+        live_preview: a quick CT follows the heart.
+        scanner: key of the scanner or path of its file.
+        scanner_changes: JSON object, fields of the scanner that the user changed.
+        phase: contrast phase; empty for the scanner's own.
+        materials: JSON object, label to base tissue, density and iodine where the user changed them.
+        surroundings: what lies round the heart.
+        body_seed, noise_seed: of the person and of the noise.
+        patient: segmentation or label map that the heart is fitted to.
+        real_scan: volume that the simulation is compared with.
+        live_labels, preview: the nodes that follow the heart.
+        simulated, simulated_labels, provenance: the last full simulation, its labels, and the JSON that repeats it.
+    """
+
+    weights: list[float]
+    rotation_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+    wide_range: bool = False
+    live_preview: bool = False
+    scanner: str = "adult"
+    scanner_changes: str = "{}"
+    phase: str = ""
+    materials: str = "{}"
+    surroundings: Annotated[str, Choice(SURROUNDINGS)] = "thorax"
+    body_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
+    noise_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
+    patient: vtkMRMLNode
+    real_scan: vtkMRMLScalarVolumeNode
+    live_labels: vtkMRMLLabelMapVolumeNode
+    preview: vtkMRMLScalarVolumeNode
+    simulated: vtkMRMLScalarVolumeNode
+    simulated_labels: vtkMRMLSegmentationNode
+    provenance: vtkMRMLTextNode
