@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import math
 import platform
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from FedSimCore import __version__, anatomy
+from FedSimCore.ct.region_histogram import region_histograms
 from FedSimCore.errors import InputError
 from FedSimCore.shape.fit import POSE_STAGES, STAGES
 from FedSimCore.shape.fit import fit as fit_model
@@ -35,8 +38,13 @@ from FedSimCore.worker.protocol import (
     ModeRow,
     ModeTableResult,
     ModeTableTask,
+    RegionHistogramResult,
+    RegionHistogramRow,
+    RegionHistogramTask,
 )
 from FedSimCore.worker.reporting import Reporter
+
+Arrays = Mapping[str, NDArray[Any]]
 
 _LIBRARIES = ("torch", "numpy", "scipy", "vtk", "SimpleITK", "nibabel", "trimesh", "pydantic")
 
@@ -63,16 +71,11 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
     return Answer(MeasureResult(rows=tuple(rows)), {})
 
 
-def fit(engine: Engine, task: FitTask, labels: NDArray[Any] | None, report: Reporter) -> Answer:
+def fit(engine: Engine, task: FitTask, arrays: Arrays, report: Reporter) -> Answer:
     """Fit the model to a label map."""
     report(0, 1, "reading the label map")
     model, start = _where_to_begin(engine, task)
-    if labels is None or labels.ndim != 3:
-        given = "none" if labels is None else f"one of {labels.ndim} dimensions"
-        raise InputError(f"The fit needs a label map of three dimensions, not {given}; choose another volume.")
-    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    grid = Grid(shape, np.array(task.affine))
-    heart = LabelledHeart.from_volume(task.name, Volume(labels, grid))
+    heart = LabelledHeart.from_volume(task.name, _volume(arrays, "labels", task.affine, "The fit needs a label map"))
     stages = POSE_STAGES if task.pose_only else STAGES
     with report.part(0.02, 0.95) as progress:
         found = fit_model(model, heart, task.limit_sigma, stages, progress, start)
@@ -88,6 +91,15 @@ def fit(engine: Engine, task: FitTask, labels: NDArray[Any] | None, report: Repo
         missing_regions=tuple(region.key for region in anatomy.regions() if region.label not in heart.present),
     )
     return Answer(result, {"residual_mm": residual})
+
+
+def _volume(arrays: Arrays, name: str, affine: Sequence[Sequence[float]], needs: str) -> Volume:
+    """Return an array that came with a request, on its grid."""
+    array = arrays.get(name)
+    if array is None or array.ndim != 3:
+        given = "none" if array is None else f"one of {array.ndim} dimensions"
+        raise InputError(f"{needs} of three dimensions, not {given}; choose another volume.")
+    return Volume(array, Grid((array.shape[0], array.shape[1], array.shape[2]), np.array(affine)))
 
 
 def _where_to_begin(engine: Engine, task: FitTask) -> tuple[ShapeModel, HeartParameters | None]:
@@ -118,6 +130,32 @@ def residual_distance_mm(mesh: HeartMesh, heart: LabelledHeart) -> NDArray[np.fl
         own = mesh.topology.vertex_region == label
         residual[own] = signed_distance_mm(mesh.surface(label), heart.surface(label))
     return residual
+
+
+def region_histogram(
+    engine: Engine,  # noqa: ARG001 (as all tasks)
+    task: RegionHistogramTask,
+    arrays: Arrays,
+    report: Reporter,
+) -> Answer:
+    """Count the HU of each region of a scan."""
+    report.check()
+    scan = _volume(arrays, "hu", task.scan_affine, "A histogram needs a scan")
+    labels = _volume(arrays, "labels", task.labels_affine, "A histogram needs a label map")
+    try:
+        found = region_histograms(scan, labels, np.array(task.edges_hu))
+    except InputError as error:
+        raise InputError(f"{task.name}: {error}") from error
+    names = {region.label: region for region in anatomy.regions()}
+    rows = tuple(
+        RegionHistogramRow(
+            region=names[each.label].key,
+            name=names[each.label].name,
+            **{**dataclasses.asdict(each), "counts": tuple(each.counts.tolist())},
+        )
+        for each in found
+    )
+    return Answer(RegionHistogramResult(edges_hu=task.edges_hu, regions=rows), {})
 
 
 def mode_table(engine: Engine, task: ModeTableTask, report: Reporter) -> Answer:

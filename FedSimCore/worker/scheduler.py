@@ -10,12 +10,13 @@ from typing import Literal
 from FedSimCore.errors import CancelledError
 from FedSimCore.worker.protocol import Cancel, Request
 
-Lane = Literal["labels", "quick", "long"]
+Lane = Literal["labels", "numbers", "quick", "long"]
 
 # Each lane is a thread: labels follow a slider while a preview is made, and both while a full rendering runs.
 LANES: dict[Lane, tuple[str, ...]] = {
     "labels": ("labels",),
-    "quick": ("describe", "measure", "preview"),
+    "numbers": ("describe", "measure", "region_histogram"),
+    "quick": ("preview",),
     "long": ("mode_table", "fit", "render"),
 }
 

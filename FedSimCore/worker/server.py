@@ -31,6 +31,7 @@ from FedSimCore.worker.protocol import (
     ModeTableTask,
     PreviewTask,
     Ready,
+    RegionHistogramTask,
     RenderTask,
     read_command,
 )
@@ -119,8 +120,9 @@ class Server:
     def _answer(self, job: Job) -> Answer:
         task, engine = job.request.task, self._engine
         report = Reporter(job.request.id, self._output.send, job.check)
-        if isinstance(task, FitTask):
-            return analysis.fit(engine, task, read_arrays(self._exchange, job.request.arrays).get("labels"), report)
+        if type(task) in _HANDLERS_OF_ARRAYS:
+            arrays = read_arrays(self._exchange, job.request.arrays)
+            return _HANDLERS_OF_ARRAYS[type(task)](engine, task, arrays, report)
         return _HANDLERS[type(task)](engine, task, report)
 
     def _failure(self, number: int, error: Exception) -> Failure:
@@ -147,6 +149,10 @@ _HANDLERS: dict[type, Callable[..., Answer]] = {
     MeasureTask: analysis.measure,
     ModeTableTask: analysis.mode_table,
     DescribeTask: analysis.describe,
+}
+_HANDLERS_OF_ARRAYS: dict[type, Callable[..., Answer]] = {
+    FitTask: analysis.fit,
+    RegionHistogramTask: analysis.region_histogram,
 }
 
 

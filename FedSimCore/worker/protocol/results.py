@@ -68,6 +68,24 @@ class ModeRow(Message):
     changes: dict[str, float]
 
 
+class RegionHistogramRow(Message):
+    """One region's HU, see :class:`FedSimCore.ct.region_histogram.RegionHistogram`; ``region`` is its key."""
+
+    region: str
+    name: str
+    label: int
+    voxels: int
+    outside_scan: float
+    mean_hu: float | None
+    sd_hu: float | None
+    median_hu: float | None
+    p05_hu: float | None
+    p95_hu: float | None
+    counts: tuple[int, ...]
+    below: int
+    above: int
+
+
 class LabelsResult(Message):
     """Answer to :class:`LabelsTask`."""
 
@@ -119,6 +137,14 @@ class ModeTableResult(Message):
     modes: tuple[ModeRow, ...]
 
 
+class RegionHistogramResult(Message):
+    """Answer to :class:`RegionHistogramTask`: one row for each region the label map has."""
+
+    kind: Literal["region_histogram"] = "region_histogram"
+    edges_hu: tuple[float, ...]
+    regions: tuple[RegionHistogramRow, ...]
+
+
 class DescribeResult(Message):
     """Answer to :class:`DescribeTask`; ``model`` is the model file's header with its counts and checksum."""
 
@@ -129,6 +155,13 @@ class DescribeResult(Message):
 
 
 Result = Annotated[
-    LabelsResult | MeasureResult | PreviewResult | RenderResult | FitResult | ModeTableResult | DescribeResult,
+    LabelsResult
+    | MeasureResult
+    | PreviewResult
+    | RenderResult
+    | FitResult
+    | ModeTableResult
+    | RegionHistogramResult
+    | DescribeResult,
     Field(discriminator="kind"),
 ]

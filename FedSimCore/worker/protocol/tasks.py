@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.worker.protocol.messages import ArrayFile, GridSpec, Message, Row
@@ -135,6 +136,32 @@ class ModeTableTask(Message):
     modes: int | None = Field(default=None, ge=1)
 
 
+class RegionHistogramTask(Message):
+    """Count the HU of each region: arrays ``hu`` (i, j, k), a scan, and ``labels`` uint8 (i, j, k), a label map.
+
+    The two may lie on any two grids; the label map is taken to the scan's by its nearest voxel.
+
+    Attributes:
+        name: what messages call the scan.
+        scan_affine: voxel index of ``hu`` to RAS mm.
+        labels_affine: voxel index of ``labels`` to RAS mm.
+        edges_hu: rising edges of the bins.
+    """
+
+    kind: Literal["region_histogram"] = "region_histogram"
+    name: str = "the scan"
+    scan_affine: tuple[Row, Row, Row, Row]
+    labels_affine: tuple[Row, Row, Row, Row]
+    edges_hu: tuple[float, ...] = Field(default=tuple(map(float, range(-200, 801, 5))), min_length=2, max_length=10001)
+
+    @field_validator("edges_hu")
+    @classmethod
+    def _rise(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if any(left >= right for left, right in pairwise(edges)):
+            raise ValueError("the edges of the bins do not rise")
+        return edges
+
+
 class DescribeTask(Message):
     """Tell versions, device, memory and the model's card."""
 
@@ -142,7 +169,7 @@ class DescribeTask(Message):
 
 
 Task = Annotated[
-    LabelsTask | MeasureTask | PreviewTask | RenderTask | FitTask | ModeTableTask | DescribeTask,
+    LabelsTask | MeasureTask | PreviewTask | RenderTask | FitTask | ModeTableTask | RegionHistogramTask | DescribeTask,
     Field(discriminator="kind"),
 ]
 

@@ -157,6 +157,25 @@ def test_two_regions_of_a_heart_are_registered_with_the_rotation_at_hand(convers
     assert done.result.parameters.pose.rotation_rad[2] == pytest.approx(0.6, abs=0.12)
 
 
+@pytest.mark.parametrize("dtype", ["int16", "float32", "float64", "uint8"])
+def test_a_scan_is_counted_by_region_on_its_own_grid(conversation: Conversation, dtype: str) -> None:
+    labels = conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"]
+    # The scan: the same heart on a grid mirrored along its first axis, its HU ten times the label.
+    scan = (10 * labels[::-1]).astype(dtype)
+    flipped = np.array(COARSE.affine) @ np.diag([-1.0, 1, 1, 1])
+    flipped[:3, 3] = COARSE.grid().to_world([39, 0, 0])
+    task = p.RegionHistogramTask(
+        scan_affine=flipped.tolist(), labels_affine=COARSE.affine, edges_hu=(0, 10, 20, 30, 40, 50, 60)
+    )
+    result = conversation.ask(task, arrays={"hu": scan, "labels": labels}).result
+    assert [row.region for row in result.regions] == [region.key for region in anatomy.regions()]
+    for row in result.regions:
+        assert (row.mean_hu, row.sd_hu) == (10 * row.label, 0)
+        assert row.voxels == (labels == row.label).sum()
+        assert sum(row.counts) == (row.voxels if row.label <= 6 else 0)
+        assert row.above == (row.voxels if row.label == 7 else 0)
+
+
 def test_the_mode_table_has_as_many_rows_as_asked_for(conversation: Conversation) -> None:
     table = conversation.ask(p.ModeTableTask(modes=3)).result
     assert [row.mode for row in table.modes] == [1, 2, 3]
@@ -197,6 +216,19 @@ def test_the_worker_describes_itself_and_the_model(conversation: Conversation) -
         (p.PreviewTask(parameters=heart(), materials={1: p.Material(base="adipose", density_g_cm3=-1)}), "label 1"),
         (p.FitTask(affine=COARSE.affine), "three dimensions, not none"),
         (p.FitTask(affine=COARSE.affine, pose_only=True), "give 'start'"),
+        (
+            p.RegionHistogramTask(scan_affine=COARSE.affine, labels_affine=COARSE.affine),
+            "A histogram needs a scan of three dimensions, not none",
+        ),
+        (
+            {
+                "kind": "region_histogram",
+                "scan_affine": COARSE.affine,
+                "labels_affine": COARSE.affine,
+                "edges_hu": [1, 1],
+            },
+            "do not rise",
+        ),
         (p.FitTask(affine=COARSE.affine, start=heart(modes=9), modes=5), "use at least 9"),
     ],
 )
@@ -209,6 +241,14 @@ def test_nonsense_gets_one_sentence_and_the_worker_goes_on(
     assert words in failed.sentence
     assert failed.sentence.endswith(".")
     assert conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"].any()
+
+
+def test_a_scan_beside_the_heart_is_told_by_its_name(conversation: Conversation) -> None:
+    labels = conversation.ask(p.LabelsTask(parameters=heart(), grid=COARSE)).arrays["labels"]
+    away = p.GridSpec.centered(20, 2.0, (0, 0, 900))
+    task = p.RegionHistogramTask(name="CT chest", scan_affine=away.affine, labels_affine=COARSE.affine)
+    failed = conversation.ask(task, arrays={"hu": np.zeros((20, 20, 20), np.int16), "labels": labels})
+    assert failed.sentence.startswith("CT chest: Scan and label map do not overlap")
 
 
 def test_a_label_map_without_a_heart_is_told(conversation: Conversation) -> None:
