@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +11,25 @@ import pytest
 
 __all__ = ["application", "dialogs", "expected_slot_errors", "fail_on_slot_errors", "load_panel", "scene"]
 
-NEEDED = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
+
+def skip_without_host() -> None:
+    """Skip the test where the host can't start, with the sentence that says what it lacks."""
+    from Testing.host.system import MissingPackageError, MissingSystemPackageError, check_packages, check_system
+
+    try:
+        check_packages()
+        check_system()
+    except (MissingPackageError, MissingSystemPackageError) as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def application() -> Any:
     """The host, started once for all tests, in testing mode and with its window shown."""
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        pytest.skip(f"the host needs {' and '.join(missing)}: pip install 'fedsim[desktop]'")
+    skip_without_host()
     from Testing.host import start_application
-    from Testing.host.system import MissingSystemPackageError
 
-    try:
-        host = start_application(testing=True)
-    except MissingSystemPackageError as error:
-        pytest.skip(str(error))
+    host = start_application(testing=True)
     host.window.show()
     host.process_events()
     return host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import sys
 
@@ -17,6 +18,12 @@ LIBRARIES = {
     "libgssapi_krb5.so.2": "libgssapi-krb5-2",
 }
 SCRIPT = "Testing/host/install_system_packages.sh"
+# Distribution by the module it is known by.
+PACKAGES = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
+
+
+class MissingPackageError(RuntimeError):
+    """A Python package is not installed."""
 
 
 class MissingSystemPackageError(RuntimeError):
@@ -34,6 +41,19 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def check_packages() -> None:
+    """Refuse to go on without the Python packages that the host is built on.
+
+    Raises:
+        MissingPackageError: with the names of what is missing and the way to get it.
+    """
+    if missing := [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]:
+        raise MissingPackageError(
+            f"The host can't start without {' and '.join(missing)}; install FedSim's extra desktop: "
+            'pip install -c constraints.txt -e ".[desktop]"'
+        )
 
 
 def check_system() -> None:

@@ -1,0 +1,1 @@
+"""What keeps the extension's build files in step with the tree, and a stand-in for a build of Slicer to try them in."""

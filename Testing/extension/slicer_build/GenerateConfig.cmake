@@ -1,0 +1,1 @@
+# FedSim has no targets that other extensions could use, so there is nothing to generate.

@@ -1,0 +1,100 @@
+"""The extension, built and installed by CMake round a stand-in for Slicer's build, and loaded from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from Testing.extension.file_lists import FILE_LISTS, ROOT
+from Testing.host.pytest_plugin import skip_without_host
+
+STAND_IN = ROOT / "Testing" / "extension" / "slicer_build"
+MODULES = Path("lib/Slicer-5.12/qt-scripted-modules")
+
+# Runs in a process of its own, whose Python finds the installed folder before anything else.
+LOAD = """
+import importlib, json, pathlib, pkgutil, sys
+installed = sys.argv[1]
+from Testing.host import start_application
+application = start_application(testing=True)
+module = application.load_module(pathlib.Path(installed) / "FedSimSlicer.py")
+application.window.moduleSelector().selectModule(module.name)
+application.process_events()
+import FedSimSlicerLib
+for found in pkgutil.iter_modules(FedSimSlicerLib.__path__):
+    importlib.import_module("FedSimSlicerLib." + found.name)
+from FedSimCore.resources import resource_path
+from Testing.host.pythonqt import slot_errors
+ours = [m.__file__ for n, m in list(sys.modules.items()) if n.split(".")[0] in ("FedSimCore", "FedSimSlicerLib")]
+print("ANSWER" + json.dumps({
+    "modules": ours,
+    "model": str(resource_path("shape/heart.safetensors")),
+    "errors": [str(e) for e in slot_errors],
+    "torch": "torch" in sys.modules,
+}))
+"""
+
+
+def _install(folder: Path, *settings: str) -> Path:
+    """Configure, build and install the extension; returns the folder of scripted modules."""
+    if shutil.which("cmake") is None or shutil.which("c++") is None:
+        pytest.skip("needs cmake (pip install cmake) and a C++ compiler, which every build of an extension asks for")
+    build, prefix = folder / "build", folder / "installed"
+    for command in (
+        ["cmake", "-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *settings],
+        ["cmake", "--build", str(build)],
+        ["cmake", "--install", str(build), "--prefix", str(prefix)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return prefix / MODULES
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _install(tmp_path_factory.mktemp("extension"))
+
+
+def _files(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"}
+
+
+def test_the_listed_files_are_installed_and_no_other(installed: Path) -> None:
+    assert _files(installed) == {name for files in FILE_LISTS for name in files.listed()}
+
+
+def test_slicers_own_macros_install_the_same(
+    tmp_path: Path, installed: Path, slicer_source: Path | None, ctk_source: Path | None
+) -> None:
+    if slicer_source is None or ctk_source is None:
+        pytest.skip("needs checkouts of Slicer and CTK, named in SLICER_SOURCE and CTK_SOURCE")
+    by_slicer = _install(tmp_path, f"-DSLICER_SOURCE={slicer_source}", f"-DCTK_SOURCE={ctk_source}")
+    assert _files(by_slicer) == _files(installed)
+
+
+def test_the_modules_own_test_is_registered_with_ctest(installed: Path) -> None:
+    build = installed.parents[3] / "build"
+    done = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True)
+    assert [test["name"] for test in json.loads(done.stdout)["tests"]] == ["py_FedSimSlicer"]
+
+
+def test_the_installed_module_loads_from_its_folder_alone(installed: Path) -> None:
+    skip_without_host()
+    path = os.pathsep.join([str(installed), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(installed)],
+        capture_output=True, text=True, timeout=240, cwd=installed, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.rpartition("ANSWER")[2])
+    assert not answer["errors"]
+    assert len(answer["modules"]) > 20
+    assert [name for name in answer["modules"] if not Path(name).is_relative_to(installed)] == []
+    assert Path(answer["model"]).is_relative_to(installed)
+    assert not answer["torch"]
