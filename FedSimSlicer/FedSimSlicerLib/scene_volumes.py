@@ -224,7 +224,7 @@ def _scalar_image(node: Any) -> Any:
     if node.IsA("vtkMRMLTensorVolumeNode") or image.GetNumberOfScalarComponents() != 1:
         raise InputError(
             _(
-                "{node} has several values a voxel (colour, vectors, tensors or time points); choose a volume of one value a voxel."
+                "{node} has several values a voxel (colour, vectors, tensors or time points); choose a volume with one."
             ).format(node=name)
         )
     if image.GetPointData().GetScalars() is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +15,7 @@ from numpy.typing import NDArray
 from FedSimCore import anatomy
 from FedSimCore.errors import InputError
 from FedSimCore.volumes import Grid
-
-SHAPE = (40, 34, 28)
-CENTER_MM = np.array([12.0, -31.0, 55.0])
-BALL_MM = np.array([15.5, -28.0, 52.0])
-RADIUS_MM = 9.0
-
-
-def rotation(axis: tuple[float, float, float], degrees: float) -> NDArray[np.float64]:
-    """A turn, by Rodrigues's formula."""
-    x, y, z = np.array(axis) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    angle = np.radians(degrees)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-def grid_with(axes: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> Grid:
-    """A grid with these axes in its columns, its middle at CENTER_MM."""
-    affine = np.eye(4)
-    affine[:3, :3] = axes * spacing_mm
-    affine[:3, 3] = CENTER_MM - affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2)
-    return Grid(SHAPE, affine)
-
-
-OBLIQUE = rotation((1, 2, -0.5), 28)
-GRIDS = {
-    "along RAS": grid_with(np.eye(3), (1.0, 1.0, 1.0)),
-    "LPS": grid_with(np.diag([-1.0, -1.0, 1.0]), (0.8, 0.8, 1.6)),
-    "mirrored": grid_with(np.diag([-1.0, 1.0, 1.0]), (1.0, 1.2, 1.4)),
-    "axes exchanged": grid_with(np.eye(3)[[2, 0, 1]], (1.1, 0.9, 1.3)),
-    "oblique": grid_with(OBLIQUE, (0.7, 1.1, 2.0)),
-    "oblique and mirrored": grid_with(OBLIQUE @ np.diag([1.0, 1.0, -1.0]), (0.9, 0.9, 2.5)),
-}
-every_grid = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS.keys())
-
-
-def ball_on(grid: Grid) -> NDArray[np.float32]:
-    """300 HU in a ball at BALL_MM, -50 HU round it, decided voxel by voxel in world coordinates."""
-    world = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
-    return np.where(np.linalg.norm(world - BALL_MM, axis=-1) <= RADIUS_MM, 300.0, -50.0).astype(np.float32)
-
-
-def center_of(array: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World centre of the bright voxels, by the affine alone."""
-    return affine[:3, :3] @ np.argwhere(array > 100).mean(axis=0) + affine[:3, 3]
+from Testing.slicer.module.known_shapes import BALL_MM, GRIDS, ball_on, every_grid, middle_of, rotation
 
 
 def linear_transform(slicer: Any, matrix: NDArray[np.float64]) -> Any:
@@ -97,7 +55,7 @@ def test_a_saved_volume_lies_where_other_libraries_look_for_it(
         found = np.array(image.TransformContinuousIndexToPhysicalPoint(bright.tolist())) * [-1, -1, 1]
     else:
         read = nib.load(path)
-        found = center_of(read.get_fdata(), read.affine)
+        found = middle_of(read.get_fdata() > 100, read.affine)
     assert np.abs(found - BALL_MM).max() < half_voxel
 
 
@@ -108,7 +66,7 @@ def test_a_file_of_another_library_is_read_where_it_lies(slicer: Any, grid: Grid
     path = tmp_path / "ball.nii.gz"
     nib.save(nib.Nifti1Image(ball_on(grid), grid.affine), path)
     node = slicer.util.loadVolume(str(path))  # of mirrored axes Slicer turns the last one round, voxels and all
-    assert np.abs(center_of(array_of(node), grid_of(node).affine) - BALL_MM).max() < grid.spacing_mm.min() / 2
+    assert np.abs(middle_of(array_of(node) > 100, grid_of(node).affine) - BALL_MM).max() < grid.spacing_mm.min() / 2
 
 
 def test_linear_transforms_are_part_of_where_a_volume_is(slicer: Any) -> None:
@@ -160,7 +118,7 @@ def test_an_image_whose_extent_begins_elsewhere_is_not_shifted(slicer: Any) -> N
     clip.Update()
     node.SetAndObserveImageData(clip.GetOutput())
     assert node.GetImageData().GetExtent()[0] == 5
-    found = center_of(array_of(node), grid_of(node).affine)
+    found = middle_of(array_of(node) > 100, grid_of(node).affine)
     assert np.abs(found - BALL_MM).max() < GRIDS["oblique"].spacing_mm.min() / 2
 
 
@@ -236,61 +194,59 @@ def test_the_table_of_colours_is_found_again_in_a_saved_scene(slicer: Any, tmp_p
     assert table.GetTerminologyCategory(7).GetCodeValue() == "123037004"
 
 
-def unusable(slicer: Any) -> dict[str, Any]:
-    """Nodes by what is said about them."""
+def with_image(slicer: Any, class_name: str, components: int) -> Any:
     import vtk
 
-    def with_image(class_name: str, components: int) -> Any:
-        node = slicer.mrmlScene.AddNewNodeByClass(class_name, "It")
-        image = vtk.vtkImageData()
-        image.SetDimensions(3, 4, 5)
-        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, components)
-        node.SetAndObserveImageData(image)
-        return node
-
-    flat = with_image("vtkMRMLScalarVolumeNode", 1)
-    flat.SetIJKToRASMatrix(_singular())
-    tensors = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLDiffusionTensorVolumeNode", "It")
-    tensors.SetAndObserveImageData(_tensors())
-    return {
-        "No volume is chosen; load one": None,
-        "It is a sequence of volumes .4D.; choose one of its time points": slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLSequenceNode", "It"
-        ),
-        "It is not a volume; choose a CT": slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "It"),
-        "It has no voxels; load it again": slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "It"),
-        "It has several values a voxel": with_image("vtkMRMLVectorVolumeNode", 3),
-        "It has several values a voxel .*one value": with_image("vtkMRMLScalarVolumeNode", 20),
-        "It has several values a voxel .colour": tensors,
-        "The axes of It cannot be used": flat,
-    }
-
-
-def _singular() -> Any:
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    matrix.SetElement(1, 1, 0)
-    matrix.SetElement(1, 0, 1)
-    return matrix
-
-
-def _tensors() -> Any:
-    import vtk
-
+    node = slicer.mrmlScene.AddNewNodeByClass(class_name, "It")
     image = vtk.vtkImageData()
+    image.SetDimensions(3, 4, 5)
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, components)
+    node.SetAndObserveImageData(image)
+    return node
+
+
+def with_tensors(slicer: Any) -> Any:
+    import vtk
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLDiffusionTensorVolumeNode", "It")
+    image, values = vtk.vtkImageData(), vtk.vtkDoubleArray()
     image.SetDimensions(2, 2, 2)
-    values = vtk.vtkDoubleArray()
     values.SetNumberOfComponents(9)
     values.SetNumberOfTuples(8)
     image.GetPointData().SetTensors(values)
-    return image
+    node.SetAndObserveImageData(image)
+    return node
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_what_is_no_plain_volume_is_refused_with_the_way_out(slicer: Any, number: int) -> None:
+def without_j_axis(slicer: Any) -> Any:
+    import vtk
+
+    node, matrix = with_image(slicer, "vtkMRMLScalarVolumeNode", 1), vtk.vtkMatrix4x4()
+    matrix.SetElement(1, 1, 0)
+    matrix.SetElement(1, 0, 1)
+    node.SetIJKToRASMatrix(matrix)
+    return node
+
+
+UNUSABLE = {
+    "No volume is chosen; load one": lambda slicer: None,
+    "It is a sequence of volumes (4D); choose one of its time points": lambda slicer: (
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "It")
+    ),
+    "It is not a volume; choose a CT": lambda slicer: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "It"),
+    "It has no voxels; load it again": lambda slicer: slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLScalarVolumeNode", "It"
+    ),
+    "It has several values a voxel (colour": lambda slicer: with_image(slicer, "vtkMRMLVectorVolumeNode", 3),
+    "It has several values a voxel (colour, vectors": lambda slicer: with_image(slicer, "vtkMRMLScalarVolumeNode", 20),
+    "It has several values a voxel (colour, vectors, tensors": with_tensors,
+    "The axes of It cannot be used": without_j_axis,
+}
+
+
+@pytest.mark.parametrize("said", UNUSABLE)
+def test_what_is_no_plain_volume_is_refused_with_the_way_out(slicer: Any, said: str) -> None:
     from FedSimSlicerLib.scene_volumes import grid_of
 
-    said, node = list(unusable(slicer).items())[number]
-    with pytest.raises(InputError, match=said):
-        grid_of(node)
+    with pytest.raises(InputError, match=re.escape(said)):
+        grid_of(UNUSABLE[said](slicer))
