@@ -29,12 +29,14 @@ class ModuleState:
         rotation_rad, translation_mm, scale: the heart's pose, as in ``HeartParameters``.
         wide_range: sliders beyond the model's limit.
         live_preview: a quick CT follows the heart.
-        scanner: key of the scanner or path of its file.
+        scanner: key of a shipped scanner; empty for ``own_scanner``.
+        own_scanner: JSON object, the scanner that was read from a file; ``{}`` before one was.
         scanner_changes: JSON object, fields of the scanner that the user changed.
         phase: contrast phase; empty for the scanner's own.
         materials: JSON object, label to base tissue, density and iodine where the user changed them.
         surroundings: what lies round the heart.
         body_seed, noise_seed: of the person and of the noise.
+        noise: whether the images have any.
         patient: segmentation or label map that the heart is fitted to.
         real_scan: volume that the simulation is compared with.
         live_labels, preview: the nodes that follow the heart.
@@ -48,11 +50,13 @@ class ModuleState:
     wide_range: bool = False
     live_preview: bool = False
     scanner: str = "adult"
+    own_scanner: str = "{}"
     scanner_changes: str = "{}"
     phase: str = ""
     materials: str = "{}"
     surroundings: Annotated[str, Choice(SURROUNDINGS)] = "thorax"
     body_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
+    noise: bool = True
     noise_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
     patient: vtkMRMLNode
     real_scan: vtkMRMLScalarVolumeNode
