@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from FedSimCore.errors import FedSimError
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.worker.protocol import GridSpec, LabelsTask, MeasureResult, MeasureTask, PreviewTask
 from FedSimSlicerLib.scan_setup import read_scanner, scan_settings
 from FedSimSlicerLib.signal import Signal
-from FedSimSlicerLib.worker_events import RequestDone, RequestFailed
+from FedSimSlicerLib.worker_events import RequestDone, RequestFailed, WorkerEvent, WorkerReady
 from FedSimSlicerLib.worker_service import Reply
 
 if TYPE_CHECKING:
@@ -55,13 +56,17 @@ class LiveHeart:
         self._state: ModuleState | None = None
         self._norms: dict[str, object] = {}
         self._center = np.zeros(3)
+        self._preview_wanted: PreviewTask | None = None
+        self._lost = False
         self.measured: Signal[[MeasureResult]] = Signal()
         self.failed: Signal[[str]] = Signal()
         editor.changed.connect(self._on_changed)
+        worker.status.connect(self._on_worker)
 
     def bind(self, state: ModuleState | None) -> None:
         """Follow in this scene; None while there is none."""
         self._state = state
+        self._preview_wanted = None
         for channel in ("labels", "measure", "preview"):
             self._worker.cancel(channel)
         self._display.bind(None if state is None else state.parameterNode)
@@ -80,15 +85,33 @@ class LiveHeart:
         """Return the cubic grid of ``size`` voxels along each side round the heart that was shown last."""
         return GridSpec.centered(size, SIDE_MM / size, self._center.tolist())
 
+    def follow_settings(self) -> None:
+        """Make the quick CT that of the scan settings as they are now, or take it away if it is no longer wanted."""
+        state = self._state
+        if state is None or not self._display.shown:
+            return
+        if state.live_preview:
+            self.preview()
+        elif self._preview_wanted is not None or state.preview is not None:
+            self._end_preview()
+
     def preview(self) -> None:
-        """Ask for a quick CT of the heart, if the user wants one."""
+        """Ask for a quick CT of the heart, if the user wants one and it is not the one asked for last."""
         state = self._state
         if state is None or not state.live_preview:
             return
-        task = PreviewTask(
-            parameters=self._editor.heart, scanner=read_scanner(state), grid=self.grid(64), **scan_settings(state)
-        )
-        self._worker.ask("preview", task, Reply(self._take_preview, failed=self._on_failed), follow=True)
+        try:
+            settings = scan_settings(state) | {"scanner": read_scanner(state)}
+        except FedSimError as error:
+            self._end_preview()
+            self.failed.emit(str(error))
+            return
+        task = PreviewTask(parameters=self._editor.heart, grid=self.grid(64), **settings)
+        if task == self._preview_wanted:
+            return
+        self._preview_wanted = task
+        reply = Reply(self._take_preview, failed=self._on_preview_failed)
+        self._worker.ask("preview", task, reply, follow=True)
 
     def measure(self, heart: HeartParameters) -> None:
         """Ask for the heart's measurements."""
@@ -102,7 +125,7 @@ class LiveHeart:
         self._display.show(vertices)
         self._follow_center(vertices)
         labels = LabelsTask(parameters=heart, grid=self.grid(128))
-        self._worker.ask("labels", labels, Reply(self._take_labels, failed=self._on_failed), follow=True)
+        self._worker.ask("labels", labels, Reply(self._take_labels, failed=self._on_labels_failed), follow=True)
         self.measure(heart)
         self.preview()
 
@@ -111,6 +134,11 @@ class LiveHeart:
         middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
         if np.abs(middle - self._center).max() > _STEP_MM:
             self._center = np.round(middle)
+
+    def _end_preview(self) -> None:
+        self._preview_wanted = None
+        self._worker.cancel("preview")
+        self._images.drop_preview()
 
     def _take_labels(self, event: RequestDone) -> None:
         self._images.show_labels(event.arrays["labels"], event.result.grid.grid())
@@ -121,6 +149,25 @@ class LiveHeart:
     def _take_measurements(self, event: RequestDone) -> None:
         self.measured.emit(event.result)
 
+    def _on_labels_failed(self, event: RequestFailed) -> None:
+        if event.cause != "lost":
+            self._images.drop_labels()
+        self._on_failed(event)
+
+    def _on_preview_failed(self, event: RequestFailed) -> None:
+        if event.cause != "lost":
+            self._images.drop_preview()
+        self._on_failed(event)
+
     def _on_failed(self, event: RequestFailed) -> None:
-        if event.cause != "lost":  # the worker is started anew and the status line says so
+        if event.cause == "lost":  # the worker is started anew and the status line says so
+            self._lost = True
+        else:
             self.failed.emit(event.sentence)
+
+    def _on_worker(self, event: WorkerEvent) -> None:
+        """Ask again for what was lost with a worker."""
+        if self._lost and isinstance(event, WorkerReady):
+            self._lost, self._preview_wanted = False, None
+            if self._state is not None and self._display.shown:
+                self.show()

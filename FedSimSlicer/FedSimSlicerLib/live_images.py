@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedSimSlicerLib.scene_volumes import put_label_map, put_volume
+from FedSimSlicerLib.slice_layers import standard_composites
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,10 +26,12 @@ class LiveImages:
 
     def __init__(self) -> None:
         self._state: ModuleState | None = None
+        self._backgrounds: dict[str, str | None] = {}
 
     def bind(self, state: ModuleState | None) -> None:
         """Use the nodes of this scene's state; None for none."""
         self._state = state
+        self._backgrounds = {}
 
     def show_labels(self, labels: NDArray[Any], grid: Grid) -> None:
         """Show a label map (i, j, k) over whatever the slice views show."""
@@ -40,18 +43,43 @@ class LiveImages:
             self._state.live_labels = node
             slicer.util.setSliceViewerLayers(label=node, labelOpacity=LABEL_OPACITY, fit=self._is_first())
 
+    def drop_labels(self) -> None:
+        """Take the labels away, because they are no longer the heart's."""
+        if self._state is not None and self._state.live_labels is not None:
+            slicer.mrmlScene.RemoveNode(self._state.live_labels)
+
     def show_preview(self, hu: NDArray[Any], grid: Grid) -> None:
-        """Show a quick CT (i, j, k) in the slice views."""
+        """Show a quick CT (i, j, k) as the background of the standard slice views."""
         if self._state is None:
             return
         known = self._state.preview
         node = put_volume(hu, grid, _("CT preview"), known, HEART_WINDOW)
         if known is None:
             self._state.preview = node
-            slicer.util.setSliceViewerLayers(background=node, fit=True)
+            self._bring_to_background(node)
+
+    def drop_preview(self) -> None:
+        """Take the quick CT away; the views show again what they showed before it."""
+        if self._state is None or self._state.preview is None:
+            return
+        node = self._state.preview
+        shown = [c for c in standard_composites() if c.GetBackgroundVolumeID() == node.GetID()]
+        slicer.mrmlScene.RemoveNode(node)
+        for composite in shown:
+            before = self._backgrounds.get(composite.GetID())
+            if before is not None and slicer.mrmlScene.GetNodeByID(before) is not None:
+                composite.SetBackgroundVolumeID(before)
+        self._backgrounds = {}
+
+    def _bring_to_background(self, node: Any) -> None:
+        fit = self._is_first()
+        for composite in standard_composites():
+            self._backgrounds[composite.GetID()] = composite.GetBackgroundVolumeID()
+            composite.SetBackgroundVolumeID(node.GetID())
+        if fit:
+            slicer.app.layoutManager().resetSliceViews()
 
     @staticmethod
     def _is_first() -> bool:
         """Whether the slice views show no volume yet, so that they may be moved to ours."""
-        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-        return not any(composite.GetBackgroundVolumeID() for composite in composites)
+        return not any(composite.GetBackgroundVolumeID() for composite in standard_composites())

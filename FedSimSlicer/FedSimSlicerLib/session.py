@@ -47,6 +47,7 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         self.display = HeartDisplay(self.surface)
         self.live = LiveHeart(self.surface, self.editor, self.display, LiveImages(), self.worker)
         self.live.failed.connect(self.message.emit)
+        self.state_changed.connect(lambda _state: self.live.follow_settings())
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, lambda *_: self._set_state(None))
         self.addObserver(scene, scene.EndCloseEvent, lambda *_: self.use_scene())

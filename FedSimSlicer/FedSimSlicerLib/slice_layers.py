@@ -1,0 +1,52 @@
+"""What the slice views show: their layers, read and set without touching the views of FedSim's own layouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+OWN_VIEWS = "FedSim"
+"""What the names of the slice views in our own layouts begin with."""
+
+LAYERS = ("Background", "Foreground", "Label")
+
+
+def standard_composites() -> list[Any]:
+    """Return the vtkMRMLSliceCompositeNodes of all slice views but those of FedSim's own layouts."""
+    every = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return [node for node in every if not (node.GetLayoutName() or "").startswith(OWN_VIEWS)]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What one slice view showed.
+
+    Attributes:
+        volumes: node ids in the order of :data:`LAYERS`, None for an empty layer.
+        opacities: of foreground and label.
+        compositing: how the foreground is laid over the background.
+    """
+
+    volumes: tuple[str | None, ...]
+    opacities: tuple[float, float]
+    compositing: int
+
+    @classmethod
+    def of(cls, composite: Any) -> Layers:
+        """Read a vtkMRMLSliceCompositeNode."""
+        volumes = tuple(getattr(composite, f"Get{layer}VolumeID")() for layer in LAYERS)
+        opacities = composite.GetForegroundOpacity(), composite.GetLabelOpacity()
+        return cls(volumes, opacities, composite.GetCompositing())
+
+    def put_back(self, composite: Any) -> None:
+        """Show all this again, as far as the volumes are still in the scene."""
+        was_modifying = composite.StartModify()
+        for layer, volume in zip(LAYERS, self.volumes, strict=True):
+            known = volume is not None and slicer.mrmlScene.GetNodeByID(volume) is not None
+            getattr(composite, f"Set{layer}VolumeID")(volume if known else None)
+        composite.SetForegroundOpacity(self.opacities[0])
+        composite.SetLabelOpacity(self.opacities[1])
+        composite.SetCompositing(self.compositing)
+        composite.EndModify(was_modifying)
