@@ -74,16 +74,13 @@ def put_volume(
     Raises:
         InputError: the array's shape is not the grid's.
     """
-    new = node is None
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    _put_voxels(node, hounsfield, grid)
-    if new:
         node.CreateDefaultDisplayNodes()
-        if window is not None:
-            display = node.GetDisplayNode()
-            display.SetAutoWindowLevel(False)
-            display.SetWindowLevel(*window)
+        if window is not None:  # before the voxels come, whose histogram would be made for a window of Slicer's own
+            node.GetDisplayNode().SetAutoWindowLevel(False)
+            node.GetDisplayNode().SetWindowLevel(*window)
+    _put_voxels(node, hounsfield, grid)
     return node
 
 
@@ -102,13 +99,11 @@ def put_label_map(labels: NDArray[np.uint8], grid: Grid, name: str, node: Any = 
     Raises:
         InputError: the array's shape is not the grid's.
     """
-    new = node is None
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
-    _put_voxels(node, labels, grid)
-    if new:
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetAndObserveColorNodeID(region_colors().GetID())
+    _put_voxels(node, labels, grid)
     return node
 
 
@@ -191,6 +186,7 @@ def _put_voxels(node: Any, array: NDArray[Any], grid: Grid) -> None:
         np.copyto(array_of_image(image), array)
         image.GetPointData().GetScalars().Modified()
         image.Modified()
+        node.Modified()  # the slice views render again for the node's sake, not for its image's
     else:
         node.SetAndObserveImageData(new_image(array))
     node.EndModify(was_modifying)
