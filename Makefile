@@ -1,16 +1,16 @@
-# The two commands of the README. Each makes its own virtual environment in .venv and installs what it needs.
+# The commands of the README. Each makes its own virtual environment in .venv and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow test-host lint bench clean
+.PHONY: help demo test test-slow lint desktop bench clean
 help:
 	@echo "make demo       set up and run the main job on what ships; pictures go to $(OUT)/"
 	@echo "make test       set up, lint, type-check and test"
 	@echo "make test-slow  the long checks too"
-	@echo "make test-host  tests of the stand-in for Slicer (see docs/host.md for the system packages)"
+	@echo "make desktop    set up and open the Slicer module in a window without Slicer (FILES=... to load; docs/host.md)"
 	@echo "make bench      benchmarks beside their peers; results go to Testing/results/"
 
 $(BIN)/python:
@@ -24,10 +24,10 @@ $(VENV)/demo.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[pictures]"
 	@touch $@
 $(VENV)/test.done: $(VENV)/torch.done pyproject.toml
-	$(INSTALL) -e ".[test]"
-	@touch $@
-$(VENV)/host.done: $(VENV)/test.done
 	$(INSTALL) -e ".[test,desktop]"
+	@touch $@
+$(VENV)/desktop.done: $(VENV)/torch.done pyproject.toml
+	$(INSTALL) -e ".[desktop]"
 	@touch $@
 $(VENV)/bench.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[bench]"
@@ -44,8 +44,8 @@ test: lint
 	$(BIN)/python -m pytest
 test-slow: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
-test-host: $(VENV)/host.done
-	$(BIN)/python -m pytest Testing/slicer
+desktop: $(VENV)/desktop.done
+	$(BIN)/fedsim desktop $(FILES)
 # Each stands alone; quiet cores make honest figures.
 bench: $(VENV)/bench.done
 	$(BIN)/fedsim bench voxelizer

@@ -41,15 +41,20 @@ print("ANSWER" + json.dumps({
 """
 
 
+def _cmake(tool: str) -> str | None:
+    """CMake or CTest, of the system or of this Python's environment."""
+    return shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
+
+
 def _install(folder: Path, *settings: str) -> Path:
     """Configure, build and install the extension; returns the folder of scripted modules."""
-    if shutil.which("cmake") is None or shutil.which("c++") is None:
+    if _cmake("cmake") is None or shutil.which("c++") is None:
         pytest.skip("needs cmake (pip install cmake) and a C++ compiler, which every build of an extension asks for")
     build, prefix = folder / "build", folder / "installed"
     for command in (
-        ["cmake", "-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *settings],
-        ["cmake", "--build", str(build)],
-        ["cmake", "--install", str(build), "--prefix", str(prefix)],
+        [_cmake("cmake"), "-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *settings],
+        [_cmake("cmake"), "--build", str(build)],
+        [_cmake("cmake"), "--install", str(build), "--prefix", str(prefix)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -80,7 +85,7 @@ def test_slicers_own_macros_install_the_same(
 
 def test_the_modules_own_test_is_registered_with_ctest(installed: Path) -> None:
     build = installed.parents[3] / "build"
-    done = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True)
+    done = subprocess.run([_cmake("ctest"), "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True)
     assert [test["name"] for test in json.loads(done.stdout)["tests"]] == ["py_FedSimSlicer"]
 
 
