@@ -1,7 +1,7 @@
 """The seven regions in somebody's segmentation, whatever their names and wherever their layers lie.
 
-Reading is cut in two, because a segmentation may have hundreds of millions of voxels: :func:`copy_labels` (in
-:mod:`scene_segmentations`) copies memory in the GUI's thread, :meth:`LabelSource.read` does the work in any thread.
+Reading is cut in two, because a segmentation may have hundreds of millions of voxels: ``label_source_of`` (in
+:mod:`scene_segmentations`) asks the scene in the GUI's thread, :meth:`LabelSource.read` does the work in any thread.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class FoundLabels:
 
 @dataclass(frozen=True, eq=False)
 class LabelSource:
-    """A copy of what a node holds, to be read in any thread.
+    """What a node holds, to be read in any thread.
+
+    The arrays are the node's memory. They stay valid while they are referred to, because VTK gives an image new memory
+    when its old one has other users; what is edited in place meanwhile may be read half old, half new.
 
     Attributes:
         name: of the node.
@@ -75,14 +78,17 @@ class LabelSource:
     def read(self) -> FoundLabels:
         """Bring all layers onto one grid, the largest layer's, and its values to FedSim's labels.
 
-        Where segments overlap, the region with the lowest ``priority`` wins. A layer on another grid is sampled at the
-        nearest voxel.
+        The grid is cut down to what is not background. Where segments overlap, the region with the lowest
+        ``priority`` wins. A layer on another grid is sampled at the nearest voxel.
 
         Raises:
             InputError: no region is among them, or label values are of no known scheme.
         """
-        grid = _common_grid(self.layers)
-        merged = self._merged(grid)
+        layers = [part for layer in self.layers if (part := _trimmed(layer)) is not None]
+        if not layers:
+            raise InputError(_("{node} is empty; segment the heart or choose another one.").format(node=self.name))
+        grid = _common_grid(layers)
+        merged = self._merged(layers, grid)
         if self.names is None:
             labels = self._translated(merged)
         else:
@@ -98,12 +104,12 @@ class LabelSource:
         names = {r.key: known.get(r.label, r.name) for r in anatomy.regions() if r.label in found}
         return FoundLabels(labels, grid, names)
 
-    def _merged(self, grid: Grid) -> NDArray[np.generic]:
-        if len(self.layers) == 1 and self.layers[0].meanings is None:
-            return self.layers[0].volume.array
+    def _merged(self, layers: list[Layer], grid: Grid) -> NDArray[np.generic]:
+        if len(layers) == 1 and layers[0].meanings is None:
+            return layers[0].volume.array
         result = np.zeros(grid.shape, dtype=np.uint16)
         rank = _ranks() if self.names is not None else None
-        for layer in self.layers:
+        for layer in layers:
             values = _meant(layer)
             start = _offset(layer.volume.grid, grid)
             if start is None:
@@ -129,8 +135,6 @@ def wanted_regions() -> str:
 
 
 def _no_scheme(name: str, values: list[int]) -> str:
-    if not values:
-        return _("{node} is empty; segment the heart or choose another label map.").format(node=name)
     shown = ", ".join(str(value) for value in values[:12]) + (", ..." if len(values) > 12 else "")
     return _(
         "{node} has the label values {values}, which are neither FedSim's or ImageCHD's (1 to 7) nor MM-WHS's (205 to "
@@ -138,25 +142,43 @@ def _no_scheme(name: str, values: list[int]) -> str:
     ).format(node=name, values=shown, wanted=wanted_regions())
 
 
-def _ranks() -> NDArray[np.int64]:
+def _ranks() -> NDArray[np.uint8]:
     """Return the priority of each label; background yields to all."""
-    rank = np.full(max(anatomy.labels()) + 1, np.iinfo(np.int64).max)
+    rank = np.full(max(anatomy.labels()) + 1, 255, dtype=np.uint8)
     for region in anatomy.regions():
         rank[region.label] = region.priority
     return rank
 
 
 def _meant(layer: Layer) -> NDArray[np.uint16]:
+    """Return what a layer's values mean, 0 for those that mean nothing."""
     array = layer.volume.array
     if layer.meanings is None:
         return array.astype(np.uint16)
-    result = np.zeros(array.shape, dtype=np.uint16, order="F")
+    if array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
+        # Looked up as unsigned numbers: one pass, however many segments share the layer.
+        table = np.zeros(256**array.dtype.itemsize, dtype=np.uint16)
+        table[list(layer.meanings)] = list(layer.meanings.values())
+        return table[array.view(f"u{array.dtype.itemsize}")]
+    result = np.zeros_like(array, dtype=np.uint16)
     for value, meaning in layer.meanings.items():
         result[array == value] = meaning
     return result
 
 
-def _common_grid(layers: tuple[Layer, ...]) -> Grid:
+def _trimmed(layer: Layer) -> Layer | None:
+    """Return the part of a layer that is not 0; None if there is none."""
+    array, grid = layer.volume.array, layer.volume.grid
+    used = [np.flatnonzero(array.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    if not all(map(len, used)):
+        return None
+    part = array[tuple(slice(side[0], side[-1] + 1) for side in used)]
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world([side[0] for side in used])
+    return Layer(Volume(part, Grid((part.shape[0], part.shape[1], part.shape[2]), affine)), layer.meanings)
+
+
+def _common_grid(layers: list[Layer]) -> Grid:
     """Return the largest layer's grid, extended by the layers that lie on the same lattice."""
     grids = [layer.volume.grid for layer in layers]
     largest = max(grids, key=lambda grid: int(np.prod(grid.shape)))

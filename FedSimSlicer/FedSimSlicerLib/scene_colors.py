@@ -44,19 +44,10 @@ def region_of_terminology(entry: str | None) -> anatomy.Region | None:
     return codes.get(scheme_and_value)  # type: ignore[arg-type]  # a damaged tag has fewer fields
 
 
-def is_region_colors(table: Any) -> bool:
-    """Tell whether a colour node is a table of :func:`region_colors`."""
-    return (
-        table is not None
-        and table.GetAttribute(_MARK) is not None
-        and table.GetNumberOfColors() > max(anatomy.labels())
-    )
-
-
 def region_colors() -> Any:
     """Return the colour table of FedSim's labels; it is made once a scene and saved with it."""
     for table in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if is_region_colors(table):
+        if table.GetAttribute(_MARK) is not None and table.GetNumberOfColors() > max(anatomy.labels()):
             return table
     table = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     table.UnRegister(None)  # CreateNodeByClass leaves the reference to its caller

@@ -16,7 +16,7 @@ from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.labels import Scheme
 from FedSimSlicerLib.patient_labels import FoundLabels, LabelSource, Layer, wanted_regions
 from FedSimSlicerLib.region_names import number_in, region_of_name
-from FedSimSlicerLib.scene_colors import color_of, is_region_colors, region_of_terminology, terminology_of
+from FedSimSlicerLib.scene_colors import color_of, region_of_terminology, terminology_of
 from FedSimSlicerLib.scene_volumes import (
     array_of,
     array_of_image,
@@ -76,16 +76,16 @@ def put_segmentation(
 def labels_of(node: Any, scheme: Scheme | None = None) -> FoundLabels:
     """Return the regions in a segmentation or a label map volume; takes about a second for a large one.
 
-    See :func:`copy_labels` for what is recognised.
+    See :func:`label_source_of` for what is recognised.
 
     Raises:
-        InputError: as :func:`copy_labels` and :meth:`LabelSource.read`.
+        InputError: as :func:`label_source_of` and :meth:`LabelSource.read`.
     """
-    return copy_labels(node, scheme).read()
+    return label_source_of(node, scheme).read()
 
 
-def copy_labels(node: Any, scheme: Scheme | None = None) -> LabelSource:
-    """Copy what is needed to find the regions in a segmentation or a label map volume.
+def label_source_of(node: Any, scheme: Scheme | None = None) -> LabelSource:
+    """Return where the regions are in a segmentation or a label map volume; takes no time, reading it does.
 
     Segments are recognised by their SNOMED CT term, else by their name in the usual spellings; if none is, by
     label values (``Segment_500``) of FedSim, MM-WHS or ImageCHD. Other segments are left out; hidden ones are not.
@@ -102,10 +102,7 @@ def copy_labels(node: Any, scheme: Scheme | None = None) -> LabelSource:
     if node is None:
         raise InputError(_("No segmentation is chosen; load one and choose it."))
     if not node.IsA("vtkMRMLSegmentationNode"):
-        grid = grid_of(node)
-        ours = node.GetDisplayNode() is not None and is_region_colors(node.GetDisplayNode().GetColorNode())
-        known = scheme or ("fedsim" if ours else None)
-        return LabelSource(node.GetName(), (Layer(Volume(array_of(node).copy(order="K"), grid)),), scheme=known)
+        return LabelSource(node.GetName(), (Layer(Volume(array_of(node), grid_of(node))),), scheme=scheme)
     segmentation = node.GetSegmentation()
     segments = {key: segmentation.GetSegment(key) for key in segmentation.GetSegmentIDs()}
     if not segments:
@@ -165,7 +162,7 @@ def _region_of(segment: Any) -> anatomy.Region | None:
 
 
 def _layers(node: Any, meanings: dict[str, int]) -> tuple[Layer, ...]:
-    """Return copies of the arrays that hold the named segments, with what their values mean."""
+    """Return the arrays that hold the named segments, with what their values mean."""
     segmentation, local = node.GetSegmentation(), world_from_local(node)
     matrix, layers = vtk.vtkMatrix4x4(), []
     for number in range(segmentation.GetNumberOfLayers(LABEL_MAP)):
@@ -176,7 +173,7 @@ def _layers(node: Any, meanings: dict[str, int]) -> tuple[Layer, ...]:
         image.GetImageToWorldMatrix(matrix)
         grid = grid_of_image(image, local @ matrix_of(matrix), node)
         values = {segmentation.GetSegment(key).GetLabelValue(): meanings[key] for key in keys}
-        layers.append(Layer(Volume(array_of_image(image).copy(order="K"), grid), values))
+        layers.append(Layer(Volume(array_of_image(image), grid), values))
     if not layers:
         raise InputError(
             _("{node} has no voxels in its segments; segment the heart first.").format(node=node.GetName())
