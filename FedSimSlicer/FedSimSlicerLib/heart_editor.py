@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,12 @@ class HeartEditor:
         self._idle.start()
         self.history_changed.emit()
 
+    def as_one_step(self, change: Callable[[], None]) -> None:
+        """Make a change that is a step of undo by itself, not part of the moves before or after it."""
+        self.commit()
+        change()
+        self.commit()
+
     def set_weight(self, mode: int, sigma: float) -> None:
         """Change one mode's weight; ``mode`` counts from 0."""
         weights = list(self._heart.weights)
@@ -94,6 +101,10 @@ class HeartEditor:
     def set_mean(self) -> None:
         """Set all weights to 0, the pose as it is."""
         self.set(self._heart.model_copy(update={"weights": (0.0,) * len(self._heart.weights)}))
+
+    def reset(self) -> None:
+        """Go back to the mean heart where the model has it: all weights 0, no pose."""
+        self.set(HeartParameters(weights=(0.0,) * len(self._heart.weights)))
 
     def set_random(self, seed: int, limit_sigma: float) -> None:
         """Draw the weights: standard normal, truncated at the limit; the same seed gives the same heart."""

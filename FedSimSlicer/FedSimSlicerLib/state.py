@@ -18,6 +18,8 @@ from slicer import (
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 SURROUNDINGS = ("thorax", "fat", "none")
+SEXES = ("any", "female", "male")
+SLICE_STYLES = ("both", "contours", "overlay", "nothing")
 
 
 @parameterNodeWrapper
@@ -28,6 +30,9 @@ class ModuleState:
         weights: of the shape's modes, sigma; empty for the mean heart of the paper's number of modes.
         rotation_rad, translation_mm, scale: the heart's pose, as in ``HeartParameters``.
         wide_range: sliders beyond the model's limit.
+        slice_style: what slice views show of the heart.
+        overlay_opacity: of the label overlay, beside each region's own.
+        sex, body_surface_m2: whose norms measurements are compared with; ``"any"`` and 0 for unknown.
         live_preview: a quick CT follows the heart.
         scanner: key of a shipped scanner; empty for ``own_scanner``.
         own_scanner: JSON object, the scanner that was read from a file; ``{}`` before one was.
@@ -48,6 +53,10 @@ class ModuleState:
     translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: float = 1.0
     wide_range: bool = False
+    slice_style: Annotated[str, Choice(SLICE_STYLES)] = "both"
+    overlay_opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.4
+    sex: Annotated[str, Choice(SEXES)] = "any"
+    body_surface_m2: Annotated[float, WithinRange(0.0, 3.5)] = 0.0
     live_preview: bool = False
     scanner: str = "adult"
     own_scanner: str = "{}"
