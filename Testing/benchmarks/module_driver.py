@@ -109,7 +109,7 @@ class ModuleDriver:
         before, began = self.frames_3d(), time.perf_counter()
         self.move_slider(mode, sigma)
         self.until(lambda: self.frames_3d() > before)
-        self.application.window.repaint()
+        self.application.process_events()  # the widget is painted with the new picture
         return time.perf_counter() - began
 
     def seconds_to_slices(self, mode: int, sigma: float, image: Any) -> float:
@@ -123,7 +123,7 @@ class ModuleDriver:
             self.until(
                 lambda: painted_with and all(n > old for n, old in zip(self.frames(), painted_with[0], strict=True))
             )
-            self.application.window.repaint()
+            self.application.process_events()
             return time.perf_counter() - began
         finally:
             image.RemoveObserver(tag)
