@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("slicer")
 
-from Testing.slicer.module.conftest import MODULE, ROOT  # noqa: E402  # after the check that there is a Slicer
+from Testing.slicer.module.conftest import MODULE, ROOT  # after the check that there is a Slicer
 
 
 def test_the_entry_imports_nothing_heavy():
