@@ -146,6 +146,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/volumes/nrrd.py
   FedSimCore/volumes/reading.py
   FedSimCore/volumes/resample.py
+  FedSimCore/volumes/segmentation.py
   FedSimCore/volumes/volume.py
   FedSimCore/worker/__init__.py
   FedSimCore/worker/__main__.py

@@ -41,23 +41,22 @@ print("ANSWER" + json.dumps({
 """
 
 
-def _cmake(tool: str) -> str | None:
-    """CMake or CTest, of the system or of this Python's environment."""
-    return shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
+def _run_tool(tool: str, *arguments: str) -> str:
+    """Run CMake or CTest, of the system or of this Python's environment; returns what it printed."""
+    found = shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
+    if found is None or shutil.which("c++") is None:
+        pytest.skip("needs cmake (pip install cmake) and a C++ compiler, which every build of an extension asks for")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, f"{tool} {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def _install(folder: Path, *settings: str) -> Path:
     """Configure, build and install the extension; returns the folder of scripted modules."""
-    if _cmake("cmake") is None or shutil.which("c++") is None:
-        pytest.skip("needs cmake (pip install cmake) and a C++ compiler, which every build of an extension asks for")
-    build, prefix = folder / "build", folder / "installed"
-    for command in (
-        [_cmake("cmake"), "-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *settings],
-        [_cmake("cmake"), "--build", str(build)],
-        [_cmake("cmake"), "--install", str(build), "--prefix", str(prefix)],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    build, prefix = str(folder / "build"), folder / "installed"
+    _run_tool("cmake", "-S", str(ROOT), "-B", build, f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *settings)
+    _run_tool("cmake", "--build", build)
+    _run_tool("cmake", "--install", build, "--prefix", str(prefix))
     return prefix / MODULES
 
 
@@ -84,9 +83,8 @@ def test_slicers_own_macros_install_the_same(
 
 
 def test_the_modules_own_test_is_registered_with_ctest(installed: Path) -> None:
-    build = installed.parents[3] / "build"
-    done = subprocess.run([_cmake("ctest"), "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True)
-    assert [test["name"] for test in json.loads(done.stdout)["tests"]] == ["py_FedSimSlicer"]
+    tests = json.loads(_run_tool("ctest", "--test-dir", str(installed.parents[3] / "build"), "--show-only=json-v1"))
+    assert [test["name"] for test in tests["tests"]] == ["py_FedSimSlicer"]
 
 
 def test_the_installed_module_loads_from_its_folder_alone(installed: Path) -> None:
