@@ -204,8 +204,7 @@ def _recipes(
 
 def _write(simulated: Simulated, out: Path, stem: str, suffix: str) -> dict[str, str]:
     """Write one scan, the JSON last, so that where it stands everything else does."""
-    from FedSimCore.ct.recipe import SCHEMA
-    from FedSimCore.files import write_json
+    from FedSimCore.ct.recipe import write_recipe
     from FedSimCore.shape.mesh_io import write_mesh
     from FedSimCore.volumes.io import write_label_map, write_volume
 
@@ -216,7 +215,7 @@ def _write(simulated: Simulated, out: Path, stem: str, suffix: str) -> dict[str,
         files["mesh"] = out / f"{stem}.vtp"
         write_mesh(files["mesh"], simulated.mesh)
     files["recipe"] = out / f"{stem}.json"
-    write_json(files["recipe"], {"schema": SCHEMA, **simulated.recipe.model_dump(mode="json")})
+    write_recipe(simulated.recipe, files["recipe"])
     return {role: str(path) for role, path in files.items()}
 
 

@@ -1,37 +1,40 @@
 """Everything that decides a simulated scan, in one JSON; the same recipe gives the same voxels.
 
 The noise comes from ``torch.Generator`` and the sums from the machine's own libraries: the same voxels are promised
-for the same versions of both on the same kind of machine, and equal to within a few HU anywhere.
+for the same versions of both on the same kind of machine, and equal to within a few HU anywhere. Recipes are read and
+written without torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+import numpy as np
 from pydantic import BaseModel, Field, model_validator
 from typing_extensions import Self
 
 from FedSimCore import __version__
-from FedSimCore.ct.body import Body
-from FedSimCore.ct.materials import Tissue, tissues
+from FedSimCore.ct.materials import Tissue, changed_tissue, tissues
 from FedSimCore.ct.scanners import Scanner
 from FedSimCore.ct.schema import STRICT, checked
-from FedSimCore.ct.simulator import CTSimulator
-from FedSimCore.ct.surroundings import surround
 from FedSimCore.errors import InputError
-from FedSimCore.files import read_json, sha256_of
-from FedSimCore.shape.mesh import HeartMesh
-from FedSimCore.shape.model import ShapeModel
+from FedSimCore.files import read_json, sha256_of, write_json
 from FedSimCore.shape.parameters import HeartParameters
-from FedSimCore.shape.voxelizer import label_map
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.crop import crop_round_heart
 from FedSimCore.volumes.io import read_label_map
 
+if TYPE_CHECKING:
+    import torch
+
+    from FedSimCore.ct.body import Body
+    from FedSimCore.shape.mesh import HeartMesh
+    from FedSimCore.shape.model import ShapeModel
+
 SCHEMA = "fedsim/simulation/1"
+Row = tuple[float, float, float, float]
 
 
 class LabelFile(BaseModel):
@@ -49,6 +52,29 @@ class LabelFile(BaseModel):
     sha256: str
 
 
+class GridNumbers(BaseModel):
+    """A grid as numbers: voxels along i, j, k, and the rows of the affine from voxel indices to RAS mm."""
+
+    model_config = STRICT
+    shape: tuple[int, int, int]
+    affine: tuple[Row, Row, Row, Row]
+
+
+class LabelTissue(BaseModel):
+    """What one label is made of: a base tissue, with another density or iodine where given.
+
+    Attributes:
+        base: key of a tissue.
+        density_g_cm3: None for the base tissue's.
+        iodine_mg_ml: None for what the contrast phase gives the base tissue.
+    """
+
+    model_config = STRICT
+    base: str
+    density_g_cm3: float | None = None
+    iodine_mg_ml: float | None = None
+
+
 class Recipe(BaseModel):
     """A simulated scan.
 
@@ -59,11 +85,14 @@ class Recipe(BaseModel):
         labels: the label map file, or None.
         size: voxels along each side of the working grid.
         spacing_mm: of the working grid.
+        grid: of a heart with parameters, instead of the working grid round its middle.
         scanner: the scanner with its protocol, in full.
         tissues: the tissues that differ from those that ship.
+        materials: of labels that are made of something else than their region's tissue.
         surroundings: what lies around the heart.
         person_seed: of the person's build.
         noise_seed: of the noise; None for a noiseless scan.
+        provenance: for people, e.g. date and patient; decides nothing.
 
     Raises:
         InputError: (through :func:`read_recipe`) a value is impossible, or it names both or neither a heart of the
@@ -77,16 +106,21 @@ class Recipe(BaseModel):
     labels: LabelFile | None = None
     size: int = Field(default=128, ge=8, le=1024)
     spacing_mm: float = Field(default=1.25, gt=0.0, le=50.0)
+    grid: GridNumbers | None = None
     scanner: Scanner
     tissues: list[Tissue] = []
+    materials: dict[int, LabelTissue] = {}
     surroundings: Literal["thorax", "fat", "none"] = "thorax"
     person_seed: int = Field(default=0, ge=0)
     noise_seed: int | None = Field(default=0, ge=0)
+    provenance: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _has_one_heart(self) -> Self:
         if (self.parameters is None) == (self.labels is None):
             raise ValueError("it needs either parameters of a shape model or a label map, and not both")
+        if self.grid is not None and self.labels is not None:
+            raise ValueError("a label map is scanned on a working grid of its own, so leave out grid")
         return self
 
 
@@ -125,6 +159,15 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe, for ``fedsim simulate --from``.
+
+    Raises:
+        DiskError: the file cannot be written.
+    """
+    write_json(path, {"schema": SCHEMA, **recipe.model_dump(mode="json")})
+
+
 def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.device | str = "cpu") -> Simulated:
     """Make the heart, put it into a body and scan it.
 
@@ -136,13 +179,32 @@ def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.devi
     Raises:
         InputError: the model is not the recipe's, or the label map has changed or can't be used.
     """
+    import torch
+
+    from FedSimCore.ct.simulator import CTSimulator
+    from FedSimCore.ct.surroundings import surround
+
     mesh, labels = _heart(recipe, model)
     body = surround(labels, recipe.surroundings, recipe.person_seed)
     known = tissues(recipe.scanner.phase) | {tissue.key: tissue for tissue in recipe.tissues}
+    if recipe.materials:
+        body, known = _with_materials(recipe, body, known)
     simulator = CTSimulator(recipe.scanner, labels.grid, whole_field=body.outer is not None, device=device)
     with torch.no_grad():
         hounsfield = simulator.simulate(body, known, seed=recipe.noise_seed)
     return Simulated(recipe, Volume(hounsfield[0, 0].cpu().numpy(), labels.grid), labels, body, mesh)
+
+
+def _with_materials(recipe: Recipe, body: Body, known: dict[str, Tissue]) -> tuple[Body, dict[str, Tissue]]:
+    """Give every label a tissue of its own, which the body's keys alone could not tell apart."""
+    from FedSimCore.ct.body import Body
+
+    by_label = body.tissues(known)
+    for label, material in recipe.materials.items():
+        given = material.model_dump(exclude={"base"})
+        by_label[label] = changed_tissue(material.base, recipe.scanner.phase, **given, what=f"label {label}")
+    keys = {label: f"label {label}" for label in by_label}
+    return Body(body.inner, keys, body.outer), {keys[label]: tissue for label, tissue in by_label.items()}
 
 
 def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, Volume]:
@@ -159,8 +221,15 @@ def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, 
         raise InputError(
             f"The parameters belong to shape model {str(recipe.model_sha256)[:12]}, not {has}; name it with --model."
         )
+    import torch
+
+    from FedSimCore.shape.voxelizer import label_map
+
     mesh = model.with_modes(len(recipe.parameters.weights)).mesh(recipe.parameters)
-    middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
-    grid = Grid.centered(recipe.size, recipe.spacing_mm, middle)
+    if recipe.grid is not None:
+        grid = Grid(recipe.grid.shape, np.array(recipe.grid.affine))
+    else:
+        middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
+        grid = Grid.centered(recipe.size, recipe.spacing_mm, middle)
     array = label_map(torch.from_numpy(mesh.vertices), mesh.topology, grid)[0].numpy()
     return mesh, Volume(array, grid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,16 @@ def _length_unit(path: Path, fields: dict[str, str]) -> float:
     return _MM_PER_UNIT[units.pop()] if units else 1.0
 
 
-def write_nrrd(volume: Volume, path: Path) -> None:
+def write_nrrd(volume: Volume, path: Path, pairs: Mapping[str, str] | None = None) -> None:
     """Write a volume of uint8, int16 or float32, packed with gzip; the same volume gives the same bytes.
 
     The file is put together here because ITK's writer overlooks a disk that fills up at its last flush and leaves half
     a file without a word.
+
+    Args:
+        volume: what to write.
+        path: where to.
+        pairs: NRRD's key/value pairs, which hold what the format itself has no field for.
 
     Raises:
         DiskError: the file can't be written.
@@ -130,6 +136,7 @@ def write_nrrd(volume: Volume, path: Path) -> None:
         "encoding: gzip",
         'space units: "mm" "mm" "mm"',
         f"space origin: {directions[3]}",
+        *(f"{key}:={value}" for key, value in (pairs or {}).items()),
     )
     voxels = volume.array.astype(volume.array.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
     with atomic_path(path) as temporary:

@@ -7,11 +7,7 @@ from typing import Any
 import slicer
 
 from FedSimCore import anatomy
-
-ANATOMICAL_STRUCTURE = ("SCT", "123037004", "Anatomical Structure")
-"""Category of all seven in DICOM's terminology (scheme, value, meaning)."""
-TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
-REGION_CONTEXT = "Anatomic codes - DICOM master list"
+from FedSimCore.volumes.segmentation import terminology_entry
 
 _MARK = "FedSim.RegionColors"
 Color = tuple[float, float, float]
@@ -21,17 +17,6 @@ def color_of(region: anatomy.Region) -> Color:
     """Return a region's colour, 0 to 1."""
     red, green, blue = (value / 255 for value in region.color)
     return red, green, blue
-
-
-def terminology_of(region: anatomy.Region) -> str:
-    """Return a region's term as Slicer serializes it into a segment's tag ``TerminologyEntry``.
-
-    The seven fields are context, category, type, modifier, anatomic context, anatomic region and its modifier (see
-    vtkSlicerTerminologiesModuleLogic::SerializeTerminologyEntry); the regions are types and need no modifiers.
-    """
-    category = "^".join(ANATOMICAL_STRUCTURE)
-    kind = "^".join((region.code.scheme, region.code.value, region.code.meaning))
-    return "~".join((TERMINOLOGY_CONTEXT, category, kind, "^^", REGION_CONTEXT, "^^", "^^"))
 
 
 def region_of_terminology(entry: str | None) -> anatomy.Region | None:
@@ -59,5 +44,5 @@ def region_colors() -> Any:
     table.SetColor(anatomy.BACKGROUND, "Background", 0.0, 0.0, 0.0, 0.0)
     for region in anatomy.regions():
         table.SetColor(region.label, region.name, *color_of(region), 1.0)
-        table.SetTerminologyFromString(region.label, terminology_of(region))
+        table.SetTerminologyFromString(region.label, terminology_entry(region))
     return slicer.mrmlScene.AddNode(table)

@@ -121,15 +121,15 @@ def test_segments_have_names_colours_codes_and_one_layer(slicer: Any) -> None:
 
 
 def test_slicers_own_logic_understands_the_codes(slicer: Any) -> None:
-    from FedSimSlicerLib.scene_colors import terminology_of
+    from FedSimCore.volumes.segmentation import terminology_entry
 
     logic = slicer.vtkSlicerTerminologiesModuleLogic
     for region in REGIONS:
         entry = slicer.vtkSlicerTerminologyEntry()
-        assert logic.DeserializeTerminologyEntry(terminology_of(region), entry)
+        assert logic.DeserializeTerminologyEntry(terminology_entry(region), entry)
         assert entry.GetCategoryObject().GetCodeValue() == "123037004"
         assert entry.GetTypeObject().GetCodeValue() == region.code.value
-        assert logic.SerializeTerminologyEntry(entry) == terminology_of(region)
+        assert logic.SerializeTerminologyEntry(entry) == terminology_entry(region)
 
 
 def test_the_segment_editor_goes_on_with_the_reference_scans_voxels(slicer: Any) -> None:
@@ -218,11 +218,11 @@ def test_the_usual_names_are_understood(slicer: Any, names: list[str]) -> None:
 
 
 def test_a_code_tells_more_than_a_name(slicer: Any) -> None:
-    from FedSimSlicerLib.scene_colors import terminology_of
+    from FedSimCore.volumes.segmentation import terminology_entry
     from FedSimSlicerLib.scene_segmentations import labels_of
 
     node = named(slicer, ["right ventricle"])
-    node.GetSegmentation().GetNthSegment(0).SetTerminology(terminology_of(anatomy.region("la")))
+    node.GetSegmentation().GetNthSegment(0).SetTerminology(terminology_entry(anatomy.region("la")))
     assert labels_of(node).names == {"la": "right ventricle"}
 
 
