@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import qt
 import slicer
 import vtk
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.heart_surface import HeartSurface, Points, RegionPart
 
 ROLE = "FedSim.Region."
+CONTOURS_MS = 10
+"""So long the slices' contours wait for the 3D views to be drawn."""
+
 DISTANCE = "Distance to patient (mm)"
 
 
@@ -52,11 +56,16 @@ class HeartDisplay:
         self._surface = surface
         self._parameter_node: Any = None
         self._models: dict[str, RegionModel] = {}
+        self._contours = qt.QTimer()
+        self._contours.setSingleShot(True)
+        self._contours.setInterval(CONTOURS_MS)
+        self._contours.connect("timeout()", self._tell_nodes)
 
     def bind(self, parameter_node: Any) -> None:
         """Use the models that this parameter node refers to, or make them there; None for none."""
         self._parameter_node = parameter_node
         self._models = {}
+        self._contours.stop()
 
     @property
     def shown(self) -> bool:
@@ -71,7 +80,10 @@ class HeartDisplay:
                 yield part, node
 
     def show(self, vertices: Points) -> None:
-        """Move the heart to these vertices (V, 3), RAS mm.
+        """Move the heart to these vertices (V, 3), RAS mm: in the 3D views at once, in the slice views right after.
+
+        A model node that is told of new points cuts them for every slice view before anything is drawn, which takes
+        longer than drawing. So the 3D views are asked to draw first and the nodes are told when that is done.
 
         Does nothing if there is no scene to show it in (while one is being closed or loaded).
         """
@@ -84,6 +96,14 @@ class HeartDisplay:
             model.normals[:] = normals[part.vertices]
             model.poly.GetPointData().GetNormals().Modified()
             model.poly.GetPoints().Modified()
+        layout = slicer.app.layoutManager()
+        for index in range(layout.threeDViewCount):
+            layout.threeDWidget(index).threeDView().scheduleRender()
+        if not self._contours.isActive():
+            self._contours.start()
+
+    def _tell_nodes(self) -> None:
+        for model in self._models.values():
             model.poly.Modified()
 
     def color_by_distance(self, distance_mm: NDArray[np.float32] | None, limit_mm: float = 5.0) -> None:
