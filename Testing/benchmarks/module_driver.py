@@ -109,7 +109,7 @@ class ModuleDriver:
         before, began = self.frames_3d(), time.perf_counter()
         self.move_slider(mode, sigma)
         self.until(lambda: self.frames_3d() > before)
-        self.application.process_events()  # the widget is painted with the new picture
+        self.view_3d.repaint()
         return time.perf_counter() - began
 
     def seconds_to_slices(self, mode: int, sigma: float, image: Any) -> float:
@@ -123,7 +123,8 @@ class ModuleDriver:
             self.until(
                 lambda: painted_with and all(n > old for n, old in zip(self.frames(), painted_with[0], strict=True))
             )
-            self.application.process_events()
+            for view in self.slices:
+                view.repaint()
             return time.perf_counter() - began
         finally:
             image.RemoveObserver(tag)
