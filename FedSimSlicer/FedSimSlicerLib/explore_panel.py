@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from FedSimCore.errors import FedSimError
-from FedSimCore.shape.parameters import HeartParameters, Pose, read_parameters, write_parameters
-from FedSimCore.worker.protocol import ModeTableTask
-from FedSimSlicerLib.heart_editor import WIDE_SIGMA
-from FedSimSlicerLib.mode_animation import ModeAnimation
-from FedSimSlicerLib.mode_sliders import ModeSliders
-from FedSimSlicerLib.region_table import RegionTable
-from FedSimSlicerLib.worker_service import Reply
+from FedSimSlicerLib.heart_files import ask_what_to_load, ask_where_to_store, load_heart, store_heart
+from FedSimSlicerLib.pose_section import PoseSection
+from FedSimSlicerLib.region_section import RegionSection
+from FedSimSlicerLib.shape_section import ShapeSection
+from FedSimSlicerLib.view_centers import bring_views_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from FedSimCore.shape.parameters import HeartParameters
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
-    from FedSimSlicerLib.worker_events import RequestDone
-
-JSON_FILTER = "FedSim heart (*.json)"
 
 
 class ExplorePanel:
-    """Shape, pose and regions of the heart.
+    """Buttons for the whole heart, and sections for shape, pose, regions, measurements and fit.
 
     Attributes:
         widget: the panel's qt.QWidget.
+        ui: its widgets by name.
+        shape, pose, regions: the sections.
 
     Args:
         session: what is behind the panel.
@@ -45,70 +40,67 @@ class ExplorePanel:
         self._editor = session.editor
         self.widget = slicer.util.loadUI(resource_path("UI/ExplorePanel.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
-        self.ui.modeCountBox.maximum = session.surface.mode_count
-        self.modes = ModeSliders(
-            self.ui.modeLayout, session.surface.explained.tolist(), self._editor.set_weight, self._animate
-        )
-        self.regions = RegionTable(
-            self.ui.regionGrid, tuple(part.region for part in session.surface.parts), session.display
-        )
-        self._animation = ModeAnimation(self._editor)
+        self.shape = ShapeSection(session, self.ui)
+        self.pose = PoseSection(session, self.ui)
+        self.regions = RegionSection(session, self.ui)
         self._connect()
         session.state_changed.connect(self._on_state)
         self._editor.changed.connect(self._on_heart)
         self._editor.history_changed.connect(self._on_history)
         self._on_heart(self._editor.heart)
         self._on_history()
-        self._ask_for_meanings()
+
+    @property
+    def modes(self) -> Any:
+        """The sliders of the modes."""
+        return self.shape.modes
 
     def close(self) -> None:
-        """Stop what moves by itself."""
-        self._animation.stop()
+        """Stop what moves by itself, and let go of the scene."""
+        self.shape.stop_animation()
+        self.regions.close()
 
     def _connect(self) -> None:
         ui, editor = self.ui, self._editor
-        ui.meanButton.connect("clicked()", editor.set_mean)
-        ui.randomButton.connect("clicked()", self._draw)
-        ui.undoButton.connect("clicked()", editor.undo)
-        ui.redoButton.connect("clicked()", editor.redo)
+        ui.meanButton.connect("clicked()", self._as_one_step(editor.set_mean))
+        ui.randomButton.connect("clicked()", self._as_one_step(self._draw))
+        ui.resetButton.connect("clicked()", self._as_one_step(editor.reset))
+        ui.undoButton.connect("clicked()", self._undo)
+        ui.redoButton.connect("clicked()", self._redo)
+        ui.showButton.connect("clicked()", self._bring_views)
         ui.storeButton.connect("clicked()", self._store)
         ui.loadButton.connect("clicked()", self._load)
-        ui.modeCountBox.connect("valueChanged(int)", editor.set_mode_count)
-        ui.wideRangeBox.connect("toggled(bool)", self._set_wide_range)
-        ui.resetPoseButton.connect("clicked()", lambda: editor.set_pose(Pose()))
-        ui.centerButton.connect("clicked()", self._move_to_slices)
-        for slider in self._pose_sliders():
-            slider.connect("valueChanged(double)", self._on_pose_moved)
-        ui.regionSection.connect("contentsCollapsed(bool)", lambda _collapsed: self.regions.refresh())
+        self._shortcuts = [
+            self._shortcut(keys, action)
+            for keys, action in (("Ctrl+Z", self._undo), ("Ctrl+Shift+Z", self._redo), ("Ctrl+Y", self._redo))
+        ]
 
-    def _pose_sliders(self) -> tuple[Any, ...]:
-        """Return rotation about R, A, S, translation along R, A, S, and scale: the order of a pose."""
-        ui = self.ui
-        return (
-            ui.rotationRightSlider,
-            ui.rotationAnteriorSlider,
-            ui.rotationSuperiorSlider,
-            ui.rightSlider,
-            ui.anteriorSlider,
-            ui.superiorSlider,
-            ui.scaleSlider,
-        )
+    def _shortcut(self, keys: str, action: Callable[[], None]) -> Any:
+        """Make a shortcut that works while the panel has the focus, and leaves Slicer's own alone elsewhere."""
+        shortcut = qt.QShortcut(qt.QKeySequence(keys), self.widget)
+        shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        shortcut.connect("activated()", action)
+        return shortcut
 
-    def _on_pose_moved(self, _value: float) -> None:
-        values = [float(slider.value) for slider in self._pose_sliders()]
-        rotation = tuple(math.radians(angle) for angle in values[:3])
-        self._editor.set_pose(Pose(rotation_rad=rotation, translation_mm=tuple(values[3:6]), scale=values[6]))
+    def _as_one_step(self, change: Callable[[], None]) -> Callable[[], None]:
+        def act() -> None:
+            self.shape.stop_animation()
+            self._editor.as_one_step(change)
+
+        return act
+
+    def _undo(self) -> None:
+        self.shape.stop_animation()
+        self._editor.undo()
+
+    def _redo(self) -> None:
+        self.shape.stop_animation()
+        self._editor.redo()
 
     def _on_heart(self, heart: HeartParameters) -> None:
         """Show the heart's numbers, without telling them back."""
-        self.modes.show(heart.weights)
-        pose = heart.pose
-        values = (*map(math.degrees, pose.rotation_rad), *pose.translation_mm, pose.scale)
-        shown = ((self.ui.modeCountBox, len(heart.weights)), *zip(self._pose_sliders(), values, strict=True))
-        for widget, value in shown:
-            blocked = widget.blockSignals(True)
-            widget.value = value
-            widget.blockSignals(blocked)
+        self.shape.show_heart(heart)
+        self.pose.show_heart(heart)
 
     def _on_history(self) -> None:
         self.ui.undoButton.enabled = self._editor.can_undo
@@ -116,75 +108,34 @@ class ExplorePanel:
 
     def _on_state(self, state: ModuleState | None) -> None:
         self.widget.enabled = state is not None
-        if state is None:
-            self._animation.stop()
-            self.modes.stop_animations()
-            return
-        blocked = self.ui.wideRangeBox.blockSignals(True)
-        self.ui.wideRangeBox.checked = state.wide_range
-        self.ui.wideRangeBox.blockSignals(blocked)
-        self.ui.rangeWarningLabel.visible = state.wide_range
-        self.modes.set_limit(self._limit())
-        self.regions.refresh()
-
-    def _limit(self) -> float:
-        state = self._session.state
-        return WIDE_SIGMA if state is not None and state.wide_range else self._session.surface.header.limit_sigma
-
-    def _set_wide_range(self, wide: bool) -> None:
-        if self._session.state is not None:
-            self._session.state.wide_range = wide
+        self.shape.show_state(state)
+        self.regions.show_state(state)
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)
         self.ui.seedBox.value += 1
 
-    def _animate(self, mode: int, on: bool) -> None:
-        if on:
-            self.modes.stop_animations(but=mode)
-            self._animation.start(mode, self._limit())
-        else:
-            self._animation.stop()
-
-    def _move_to_slices(self) -> None:
-        """Move the middle of the heart to where the slice views cross."""
-        offsets = [
-            slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceNode().GetSliceToRAS().GetElement(row, 3)
-            for name, row in (("Yellow", 0), ("Green", 1), ("Red", 2))
-        ]
-        heart = self._editor.heart
-        vertices = self._session.surface.vertices(heart)
-        shift = np.asarray(offsets) - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-        moved = tuple((np.asarray(heart.pose.translation_mm) + shift).tolist())
-        self._editor.set_pose(heart.pose.model_copy(update={"translation_mm": moved}))
-
-    def _ask_for_meanings(self) -> None:
-        self._session.worker.ask("modes", ModeTableTask(), Reply(self._take_meanings))
-
-    def _take_meanings(self, event: RequestDone) -> None:
-        self.modes.describe(event.result.modes)
+    def _bring_views(self) -> None:
+        self._session.show_heart()
+        bring_views_to(self._session.surface.middle(self._editor.heart))
 
     def _store(self) -> None:
-        path = qt.QFileDialog.getSaveFileName(self.widget, _("Store the heart"), "heart.json", JSON_FILTER)
-        if path:
-            self._tell_errors(lambda p: write_parameters(p, self._editor.heart, self._session.surface.checksum), path)
+        self.shape.stop_animation()
+        path = ask_where_to_store(self.widget)
+        if path is not None:
+            self._tell_errors(lambda: store_heart(path, self._editor.heart, self._session.surface))
 
     def _load(self) -> None:
-        path = qt.QFileDialog.getOpenFileName(self.widget, _("Load a heart"), "", JSON_FILTER)
-        if path:
-            self._tell_errors(self._read, path)
+        path = ask_what_to_load(self.widget)
+        if path is not None:
+            self._tell_errors(lambda: self._show(load_heart(path, self._session.surface)))
 
-    def _read(self, path: Any) -> None:
-        heart = read_parameters(path, model_sha256=self._session.surface.checksum)
-        self._session.surface.vertices(heart)  # refuses more weights than the model has modes
-        self._editor.set(heart)
-        self._editor.commit()
+    def _show(self, heart: HeartParameters) -> None:
+        self._as_one_step(lambda: self._editor.set(heart))()
 
-    def _tell_errors(self, action: Callable[[Any], None], path: str) -> None:
-        from pathlib import Path
-
+    def _tell_errors(self, action: Callable[[], None]) -> None:
         try:
-            action(Path(path))
+            action()
         except FedSimError as error:
             self._session.message.emit(str(error))
         else:

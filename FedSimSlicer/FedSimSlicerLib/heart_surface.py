@@ -96,6 +96,12 @@ class HeartSurface:
         """Return a heart as a mesh."""
         return HeartMesh(self.vertices(parameters), self.topology)
 
+    def middle(self, parameters: HeartParameters) -> Points:
+        """Return the middle (3,) of a heart's bounding box, RAS mm."""
+        vertices = self.vertices(parameters)
+        middle: Points = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+        return middle
+
     def normals(self, vertices: Points) -> Points:
         """Return outward unit normals (V, 3): the mean of the adjoining faces' normals, weighted by area."""
         corner = vertices[self.topology.faces]

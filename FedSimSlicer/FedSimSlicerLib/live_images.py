@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from FedSimCore.volumes import Grid
     from FedSimSlicerLib.state import ModuleState
 
-LABEL_OPACITY = 0.35
+LABEL_OPACITY = 1.0
+"""Of the layer; how much of the labels is seen is kept in their colours, see :mod:`overlay_colors`."""
 HEART_WINDOW = (800.0, 200.0)
 """Window and level of an enhanced heart, HU."""
 
