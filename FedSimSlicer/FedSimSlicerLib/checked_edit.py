@@ -17,10 +17,10 @@ REASON_STYLE = "QLabel { color: #c62828; }"
 class CheckedEdit:
     """A line edit whose text is handed on while it is typed, unless it is refused.
 
-    Qt's own validators and spin boxes swallow or clamp what is wrong without a word. Here the text may be anything. When
-    it is refused, the value from before the typing counts again (900 is no 90 with something wrong behind it), the field
-    gets a red frame and the reason is told below and as tooltip. When the user leaves the field or presses Enter, the
-    value that counts is back in it, with the reason still to be read.
+    Qt's own validators and spin boxes swallow or clamp what is wrong without a word. Here the text may be anything.
+    When it is refused, the value from before the typing counts again (900 is no 90 with something wrong behind it), the
+    field gets a red frame, and the reason is told below and as tooltip. When the user leaves the field or presses
+    Enter, the value that counts is back in it, with the reason still to be read.
 
     Attributes:
         edit: the qt.QLineEdit.

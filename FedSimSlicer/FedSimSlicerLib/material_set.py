@@ -129,9 +129,9 @@ def read_material_set(path: Path) -> MaterialSet:
     if found != SCHEMA:
         raise InputError(f"{path} says schema {found!r} where {SCHEMA!r} is needed; choose a saved material set.")
     materials = checked(MaterialSet, content, path)
-    for key, material in materials.regions.items():
-        try:
+    try:
+        for key, material in materials.regions.items():
             tissue_of(region(key), material, materials.phase)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     return materials

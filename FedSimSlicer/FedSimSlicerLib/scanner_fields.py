@@ -100,7 +100,7 @@ def machine_fields() -> tuple[ScannerField, ...]:
             "detector_element_mm",
             _("Detector element"),
             _("mm"),
-            _("Pitch of the detector's elements, at the detector."),
+            _("Pitch of the elements, at the detector."),
         ),
         ScannerField(
             "angular_range_deg",
@@ -113,7 +113,7 @@ def machine_fields() -> tuple[ScannerField, ...]:
             "detective_efficiency",
             _("Efficiency"),
             "",
-            _("Share of the tube's photons that the detector counts, to 1."),
+            _("Share of the tube's photons that is counted, up to 1."),
         ),
         ScannerField(
             "electronic_noise_kev", _("Electronic noise"), _("keV"), _("Of the read-out of one detector element.")

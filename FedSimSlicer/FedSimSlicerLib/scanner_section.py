@@ -12,7 +12,6 @@ from FedSimCore.ct.scanners import Scanner, scanners
 from FedSimSlicerLib.checked_edit import CheckedEdit, choose, fill_combo_box, quiet_combo_box
 from FedSimSlicerLib.scanner_fields import Accept, ScannerField, changed_scanner, machine_fields, protocol_fields
 
-
 OWN = ""
 """Stands for the scanner that was read from a file, as in ``ModuleState.scanner``."""
 
@@ -41,6 +40,9 @@ class NumberField:
     def revert(self) -> None:
         """Forget what was typed and refused."""
         self.cell.revert()
+
+    def _accept_text(self, text: str) -> None:
+        self._accept(self.field.name, self.field.parse(text))
 
 
 class ChoiceField:

@@ -6,7 +6,7 @@ Only plain values and references to nodes; what they mean is told where they are
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from slicer import (
     vtkMRMLLabelMapVolumeNode,
@@ -74,3 +74,8 @@ class ModuleState:
     simulated: vtkMRMLScalarVolumeNode
     simulated_labels: vtkMRMLSegmentationNode
     provenance: vtkMRMLTextNode
+
+    if TYPE_CHECKING:  # what the decorator adds
+        parameterNode: Any  # noqa: N815  Slicer's name
+
+        def __init__(self, parameter_node: Any) -> None: ...
