@@ -17,5 +17,21 @@ class Progress(Protocol):
         """Report that ``done`` of ``total`` steps of ``stage`` are finished."""
 
 
+def part_of(progress: Progress, first: float, last: float, stage: str) -> Progress:
+    """Return the progress of a part of some work, told to the whole's in thousandths.
+
+    Args:
+        progress: of the whole.
+        first: share of the whole that is done when the part begins, 0 to 1.
+        last: share that is done when it ends.
+        stage: what is being done, whatever the part itself calls it.
+    """
+
+    def told(done: int, total: int, _: str, /) -> None:
+        progress(round(1000 * (first + (last - first) * done / max(total, 1))), 1000, stage)
+
+    return told
+
+
 def silent(done: int, total: int, stage: str, /) -> None:
     """Ignore progress."""

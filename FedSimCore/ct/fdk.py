@@ -13,6 +13,7 @@ from FedSimCore.ct.linear_map import LinearMap
 from FedSimCore.ct.placement import Placement
 from FedSimCore.ct.plane_stack import AxialWeights, PlaneStack
 from FedSimCore.ct.plane_taps import BackprojectionTaps, depth_planes
+from FedSimCore.progress import Progress
 from FedSimCore.volumes import Grid
 
 # The axial position of a voxel on the detector is taken from the nearest plane of depth; planes are so dense that the
@@ -85,18 +86,18 @@ class FDK(LinearMap):
         taps = BackprojectionTaps(self._filtered, placement, depths, self.dtype)
         return PlaneStack(taps, axial, key, self.device, self.dtype)
 
-    def _apply(self, x: Tensor) -> Tensor:
+    def _apply(self, x: Tensor, progress: Progress) -> Tensor:
         filtered = x.new_empty(len(x), self.geometry.views, self._filtered.columns, self.geometry.rows)
         for channel in range(len(x)):
             for view in range(self.geometry.views):
                 weighted = x[channel, view] * self._cosine
                 weighted *= self._ray_weights[view, :, None]
                 torch.mm(self._filter, weighted, out=filtered[channel, view])
-        volume = self._stack.backproject(filtered.view(len(x), -1, self.geometry.rows))
+        volume = self._stack.backproject(filtered.view(len(x), -1, self.geometry.rows), progress)
         return volume.view(len(x), *self.range_shape)
 
-    def _apply_transpose(self, y: Tensor) -> Tensor:
-        filtered = self._stack.project(y.view(len(y), -1, self.range_shape[2]))
+    def _apply_transpose(self, y: Tensor, progress: Progress) -> Tensor:
+        filtered = self._stack.project(y.view(len(y), -1, self.range_shape[2]), progress)
         filtered = filtered.view(len(y), self.geometry.views, -1, self.geometry.rows)
         rays = y.new_empty(len(y), *self.domain_shape)
         for channel in range(len(y)):

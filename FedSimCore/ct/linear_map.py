@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from FedSimCore.errors import InputError
+from FedSimCore.progress import Progress, silent
 
 
 class LinearMap(ABC):
@@ -35,30 +36,38 @@ class LinearMap(ABC):
         self.dtype = dtype
 
     @abstractmethod
-    def _apply(self, x: Tensor) -> Tensor:
+    def _apply(self, x: Tensor, progress: Progress) -> Tensor:
         """Map (channels, *domain_shape), contiguous, to (channels, *range_shape)."""
 
     @abstractmethod
-    def _apply_transpose(self, y: Tensor) -> Tensor:
+    def _apply_transpose(self, y: Tensor, progress: Progress) -> Tensor:
         """Map (channels, *range_shape), contiguous, to (channels, *domain_shape)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, progress: Progress = silent) -> Tensor:
         """Map (batch, channel, *domain_shape) to (batch, channel, *range_shape).
+
+        Args:
+            x: what to map.
+            progress: told of every step; not while a gradient is computed.
 
         Raises:
             InputError: shape, dtype or device are not this map's.
         """
         self._check(x, self.domain_shape)
-        return _Application.apply(x, self, False)
+        return _Application.apply(x, self, False, progress)
 
-    def adjoint(self, y: Tensor) -> Tensor:
+    def adjoint(self, y: Tensor, progress: Progress = silent) -> Tensor:
         """Map (batch, channel, *range_shape) to (batch, channel, *domain_shape) by the transpose.
+
+        Args:
+            y: what to map.
+            progress: told of every step; not while a gradient is computed.
 
         Raises:
             InputError: shape, dtype or device are not this map's.
         """
         self._check(y, self.range_shape)
-        return _Application.apply(y, self, True)
+        return _Application.apply(y, self, True, progress)
 
     __call__ = forward
 
@@ -74,12 +83,13 @@ class LinearMap(ABC):
 
 class _Application(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, linear_map: LinearMap, transposed: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, linear_map: LinearMap, transposed: bool, progress: Progress) -> Tensor:
         ctx.linear_map, ctx.transposed = linear_map, transposed
         channels = x.reshape(-1, *x.shape[2:]).contiguous()
-        result = linear_map._apply_transpose(channels) if transposed else linear_map._apply(channels)
+        apply = linear_map._apply_transpose if transposed else linear_map._apply
+        result = apply(channels, progress)
         return result.reshape(*x.shape[:2], *result.shape[1:])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _Application.apply(gradients[0], ctx.linear_map, not ctx.transposed), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Application.apply(gradients[0], ctx.linear_map, not ctx.transposed, silent), None, None, None

@@ -27,6 +27,7 @@ from torch.nn.functional import embedding_bag
 
 from FedSimCore.ct.geometry import Array
 from FedSimCore.ct.table_cache import projection_tables
+from FedSimCore.progress import Progress, silent
 
 # Detector rows handled at once. A gathered row is then two cache lines, and the cells of a slab stay in cache.
 ROWS_AT_ONCE = {"cpu": 32}
@@ -174,31 +175,27 @@ class PlaneStack:
         edges = [axial.rows * part // parts for part in range(parts + 1)]
         self._row_blocks = list(pairwise(edges))
 
-    def project(self, volume: Tensor) -> Tensor:
-        """Map (channels, columns, k) to (channels, rays, rows)."""
+    def project(self, volume: Tensor, progress: Progress = silent) -> Tensor:
+        """Map (channels, columns, k) to (channels, rays, rows); ``progress`` is told of every block of rows."""
         columns = volume.index_select(1, self._order)
         result = volume.new_zeros(len(volume), self._taps.rays, self._axial.rows)
         workspace = self._workspace()
-        for tables in self._segments("rays"):
-            for channel in range(len(volume)):
-                for rows in self._row_blocks:
-                    target = result[channel, :, rows[0] : rows[1]]
-                    self._project_rows(columns[channel], rows, tables, workspace, target)
+        for channel, rows, tables in self._passes(len(volume), "rays", progress):
+            target = result[channel, :, rows[0] : rows[1]]
+            self._project_rows(columns[channel], rows, tables, workspace, target)
         return result
 
-    def backproject(self, sinogram: Tensor) -> Tensor:
+    def backproject(self, sinogram: Tensor, progress: Progress = silent) -> Tensor:
         """Map (channels, rays, rows) to (channels, columns, k) by the transpose of :meth:`project`."""
         columns = sinogram.new_zeros(len(sinogram), len(self._order), self._axial.voxels)
-        for tables in self._segments("cells"):
-            for channel in range(len(sinogram)):
-                for rows in self._row_blocks:
-                    source = sinogram[channel, :, rows[0] : rows[1]].contiguous()
-                    self._backproject_rows(source, rows, tables, columns[channel])
+        for channel, rows, tables in self._passes(len(sinogram), "cells", progress):
+            source = sinogram[channel, :, rows[0] : rows[1]].contiguous()
+            self._backproject_rows(source, rows, tables, columns[channel])
         return torch.empty_like(columns).index_copy_(1, self._order, columns)
 
     def gathered_bytes(self) -> int:
         """Return how many bytes one channel's projection gathers from cells: most of its traffic."""
-        taps = sum(len(bags.indices) for tables in self._segments("rays") for _, bags in tables)
+        taps = sum(len(self._bags(slab, "rays").indices) for segment in self._segments() for slab in segment)
         return taps * self._axial.rows * torch.empty(0, dtype=self._dtype).element_size()
 
     def _project_rows(
@@ -242,19 +239,32 @@ class PlaneStack:
                 if band.last:
                     columns[first:last, band.first : band.last].addmm_(cells[:, band.part], band.weights.T)
 
-    def _segments(self, bagged: Literal["rays", "cells"]) -> Iterator[list[tuple[Slab, Bags]]]:
-        """Yield slabs with their tables: all at once where the cache can hold them, else some at a time."""
+    def _passes(
+        self, channels: int, bagged: Literal["rays", "cells"], progress: Progress
+    ) -> Iterator[tuple[int, tuple[int, int], list[tuple[Slab, Bags]]]]:
+        """Yield channel, rows and tables of everything that there is to do, and tell how much of it is done."""
+        segments = self._segments()
+        total, done = len(segments) * channels * len(self._row_blocks), 0
+        for segment in segments:
+            tables = [(slab, self._bags(slab, bagged)) for slab in segment]
+            for channel in range(channels):
+                for rows in self._row_blocks:
+                    progress(done, total, "projecting")
+                    yield channel, rows, tables
+                    done += 1
+
+    def _segments(self) -> list[list[Slab]]:
+        """Return the slabs whose tables are used together: all where the cache can hold them, else some at a time."""
         slabs = self._taps.slabs
         total = self._taps.estimated_bytes
         limit = total if total <= projection_tables().limit_bytes else SEGMENT_BYTES
         share = limit * sum(slab.cells for slab in slabs) / max(total, 1)
-        segment: list[Slab] = []
+        segments: list[list[Slab]] = [[]]
         for slab in slabs:
-            if segment and sum(member.cells for member in segment) + slab.cells > share:
-                yield [(member, self._bags(member, bagged)) for member in segment]
-                segment = []
-            segment.append(slab)
-        yield [(member, self._bags(member, bagged)) for member in segment]
+            if segments[-1] and sum(member.cells for member in segments[-1]) + slab.cells > share:
+                segments.append([])
+            segments[-1].append(slab)
+        return segments
 
     def _bags(self, slab: Slab, bagged: Literal["rays", "cells"]) -> Bags:
         def make() -> tuple[Bags, int]:

@@ -12,6 +12,7 @@ from FedSimCore.ct.placement import Placement
 from FedSimCore.ct.plane_stack import AxialWeights, PlaneStack
 from FedSimCore.ct.plane_taps import ProjectionTaps, depth_planes
 from FedSimCore.errors import InputError
+from FedSimCore.progress import Progress
 from FedSimCore.volumes import Grid
 
 
@@ -72,10 +73,10 @@ class ConeBeamProjector(LinearMap):
         """Return how many bytes the projection of one channel gathers, to compare with the memory's bandwidth."""
         return self._stack.gathered_bytes()
 
-    def _apply(self, x: Tensor) -> Tensor:
-        rays = self._stack.project(x.view(len(x), -1, self.domain_shape[2]))
+    def _apply(self, x: Tensor, progress: Progress) -> Tensor:
+        rays = self._stack.project(x.view(len(x), -1, self.domain_shape[2]), progress)
         return rays.view(len(x), *self.range_shape).mul_(self._length_mm)
 
-    def _apply_transpose(self, y: Tensor) -> Tensor:
+    def _apply_transpose(self, y: Tensor, progress: Progress) -> Tensor:
         rays = (y * self._length_mm).view(len(y), -1, self.range_shape[2])
-        return self._stack.backproject(rays).view(len(y), *self.domain_shape)
+        return self._stack.backproject(rays, progress).view(len(y), *self.domain_shape)

@@ -17,6 +17,7 @@ from torch.nn.functional import grid_sample
 from FedSimCore.ct.geometry import Array, ConeBeamGeometry, DetectorPoses
 from FedSimCore.ct.linear_map import LinearMap
 from FedSimCore.errors import InputError
+from FedSimCore.progress import Progress
 from FedSimCore.volumes import Grid
 
 # Samples computed at once; three coordinates in double precision and their copies take some 80 bytes each.
@@ -105,26 +106,27 @@ class RayProjector(LinearMap):
                 f"{radius:.0f} mm away; use a smaller grid or move them out."
             )
 
-    def _apply(self, x: Tensor) -> Tensor:
+    def _apply(self, x: Tensor, progress: Progress) -> Tensor:
         result = x.new_empty(len(x), *self.range_shape)
-        for view, columns, points, length in self._chunks():
+        for view, columns, points, length in self._chunks(progress):
             result[:, view, columns] = _sample(x, points) * length
         return result
 
-    def _apply_transpose(self, y: Tensor) -> Tensor:
+    def _apply_transpose(self, y: Tensor, progress: Progress) -> Tensor:
         result = y.new_zeros(len(y), *self.domain_shape)
         blank = torch.zeros_like(result, requires_grad=True)
-        for view, columns, points, length in self._chunks():
+        for view, columns, points, length in self._chunks(progress):
             with torch.enable_grad():
                 sampled = _sample(blank, points)
             result += torch.autograd.grad(sampled, blank, y[:, view, columns] * length)[0]
         return result
 
-    def _chunks(self) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
+    def _chunks(self, progress: Progress) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
         """Yield view, columns, where to sample (1, planes, columns, rows, 3) and the rays' step (columns, rows)."""
         views, total, rows = self.range_shape
         width = max(1, SAMPLES_AT_ONCE // (rows * self._depths.shape[1]))
         for view in range(views):
+            progress(view, views, "projecting")
             for first in range(0, total, width):
                 columns = slice(first, min(first + width, total))
                 yield view, columns, *self._points(view, columns)

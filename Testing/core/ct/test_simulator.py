@@ -296,3 +296,17 @@ def test_a_label_map_on_another_grid_is_refused(simulator):
     body = Body(Volume(np.ones(other.shape, dtype=np.uint8), other), {1: "water"})
     with pytest.raises(InputError, match="not the one the simulator was made for"):
         simulator.prepare(body)
+
+
+def test_progress_of_a_scan_grows_within_every_stage():
+    grid, outer_grid = Grid.centered(64, 2.5), Grid.centered(80, 5.0)
+    ones = Volume(np.ones(grid.shape, dtype=np.uint8), grid)
+    body = Body(ones, {1: "muscle"}, Volume(np.ones(outer_grid.shape, dtype=np.uint8), outer_grid))
+    simulator = CTSimulator(ADULT, grid, whole_field=True)
+    told = []
+    simulator.simulate(body, tissues("none"), seed=0, progress=lambda *report: told.append(report))
+    done = [report[0] / report[1] for report in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, 1)
+    for stage in ("projecting the heart", "projecting the body", "reading the detector", "reconstructing"):
+        assert len({report[0] for report in told if report[2] == stage}) >= 4, stage
