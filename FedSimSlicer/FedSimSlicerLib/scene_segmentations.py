@@ -56,11 +56,21 @@ def put_segmentation(
     """
     if labels.shape != grid.shape:
         raise InputError(f"The label map is {labels.shape} but its grid is {grid.shape}.")
+    return put_layer(new_layer(labels, grid), name, node, reference, surfaces)
+
+
+def new_layer(labels: NDArray[np.uint8], grid: Grid) -> Any:
+    """Return a label map (i, j, k) as the vtkOrientedImageData of a segmentation; may be called in a thread."""
+    layer = new_image(labels.astype(np.uint8, copy=False), slicer.vtkOrientedImageData)
+    layer.SetGeometryFromImageToWorldMatrix(vtk_matrix(grid.affine))
+    return layer
+
+
+def put_layer(layer: Any, name: str, node: Any = None, reference: Any = None, surfaces: bool = False) -> Any:
+    """Show a layer of :func:`new_layer` as a segmentation: as :func:`put_segmentation`, but without copying voxels."""
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
-    layer = new_image(labels.astype(np.uint8, copy=False), slicer.vtkOrientedImageData)
-    layer.SetGeometryFromImageToWorldMatrix(vtk_matrix(grid.affine))
     segmentation = node.GetSegmentation()
     was_modifying = node.StartModify()
     segmentation.SetSourceRepresentationName(LABEL_MAP)

@@ -74,36 +74,7 @@ def put_volume(
     Raises:
         InputError: the array's shape is not the grid's.
     """
-    if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        node.CreateDefaultDisplayNodes()
-        if window is not None:  # before the voxels come, whose histogram would be made for a window of Slicer's own
-            node.GetDisplayNode().SetAutoWindowLevel(False)
-            node.GetDisplayNode().SetWindowLevel(*window)
-    _put_voxels(node, hounsfield, grid)
-    return node
-
-
-def put_image(image: Any, grid: Grid, name: str, node: Any = None, window: tuple[float, float] | None = None) -> Any:
-    """Show a vtkImageData as a scalar volume node: as :func:`put_volume`, but without copying voxels.
-
-    A thread can make the image with :func:`new_image`; handing it over takes no time, whatever its size.
-
-    Raises:
-        InputError: the image's shape is not the grid's.
-    """
-    if image.GetDimensions() != grid.shape:
-        raise InputError(f"The image is {image.GetDimensions()} but its grid is {grid.shape}.")
-    new = node is None
-    if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    was_modifying = node.StartModify()
-    node.SetIJKToRASMatrix(vtk_matrix(grid.affine))
-    node.SetAndObserveImageData(image)
-    node.EndModify(was_modifying)
-    if new:
-        _set_window(node, window)
-    return node
+    return _put_voxels(node if node is not None else _new_volume(name, window), hounsfield, grid)
 
 
 def put_label_map(labels: NDArray[np.uint8], grid: Grid, name: str, node: Any = None) -> Any:
@@ -121,12 +92,27 @@ def put_label_map(labels: NDArray[np.uint8], grid: Grid, name: str, node: Any = 
     Raises:
         InputError: the array's shape is not the grid's.
     """
-    if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
-        node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetAndObserveColorNodeID(region_colors().GetID())
-    _put_voxels(node, labels, grid)
-    return node
+    return _put_voxels(node if node is not None else _new_label_map(name), labels, grid)
+
+
+def put_image(image: Any, grid: Grid, name: str, node: Any = None, window: tuple[float, float] | None = None) -> Any:
+    """Show a vtkImageData as a scalar volume node: as :func:`put_volume`, but without copying voxels.
+
+    A thread can make the image with :func:`new_image`; handing it over takes no time, whatever its size.
+
+    Raises:
+        InputError: the image's shape is not the grid's.
+    """
+    return _put_image(node if node is not None else _new_volume(name, window), image, grid)
+
+
+def put_label_image(image: Any, grid: Grid, name: str, node: Any = None) -> Any:
+    """Show a vtkImageData of labels: as :func:`put_label_map`, but without copying voxels.
+
+    Raises:
+        InputError: the image's shape is not the grid's.
+    """
+    return _put_image(node if node is not None else _new_label_map(name), image, grid)
 
 
 def world_from_local(node: Any) -> Matrix:
@@ -198,15 +184,33 @@ def new_image(array: NDArray[Any], kind: type = vtk.vtkImageData) -> Any:
     return image
 
 
-def _set_window(node: Any, window: tuple[float, float] | None) -> None:
+def _new_volume(name: str, window: tuple[float, float] | None) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.CreateDefaultDisplayNodes()
-    if window is not None:
-        display = node.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(*window)
+    if window is not None:  # before the voxels come, whose histogram would be made for a window of Slicer's own
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevel(*window)
+    return node
 
 
-def _put_voxels(node: Any, array: NDArray[Any], grid: Grid) -> None:
+def _new_label_map(name: str) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID(region_colors().GetID())
+    return node
+
+
+def _put_image(node: Any, image: Any, grid: Grid) -> Any:
+    if image.GetDimensions() != grid.shape:
+        raise InputError(f"The image is {image.GetDimensions()} but its grid is {grid.shape}.")
+    was_modifying = node.StartModify()
+    node.SetIJKToRASMatrix(vtk_matrix(grid.affine))
+    node.SetAndObserveImageData(image)
+    node.EndModify(was_modifying)
+    return node
+
+
+def _put_voxels(node: Any, array: NDArray[Any], grid: Grid) -> Any:
     if array.shape != grid.shape:
         raise InputError(f"The voxel array is {array.shape} but its grid is {grid.shape}.")
     was_modifying = node.StartModify()
@@ -220,6 +224,7 @@ def _put_voxels(node: Any, array: NDArray[Any], grid: Grid) -> None:
     else:
         node.SetAndObserveImageData(new_image(array))
     node.EndModify(was_modifying)
+    return node
 
 
 def _has_room(image: Any, array: NDArray[Any]) -> bool:
