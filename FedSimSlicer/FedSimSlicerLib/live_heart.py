@@ -9,7 +9,7 @@ import numpy as np
 from FedSimCore.errors import FedSimError
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.worker.protocol import GridSpec, LabelsTask, MeasureResult, MeasureTask, PreviewTask
-from FedSimSlicerLib.scan_setup import read_scanner, scan_settings
+from FedSimSlicerLib.scan_setup import preview_settings
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.worker_events import RequestDone, RequestFailed, WorkerEvent, WorkerReady
 from FedSimSlicerLib.worker_service import Reply
@@ -101,7 +101,7 @@ class LiveHeart:
         if state is None or not state.live_preview:
             return
         try:
-            settings = scan_settings(state) | {"scanner": read_scanner(state)}
+            settings = preview_settings(state)
         except FedSimError as error:
             self._end_preview()
             self.failed.emit(str(error))

@@ -44,7 +44,7 @@ class MaterialsPanel:
     """Tissues of the seven regions, scanner, person and noise.
 
     Everything is kept in the scene's state, and shown from there: a field writes the state, the state's signal
-    refreshes the fields. After a change a quick CT follows, if the user wants one.
+    refreshes the fields and lets the quick CT follow (:meth:`LiveHeart.follow_settings`).
 
     Attributes:
         widget: the panel's qt.QWidget.
@@ -123,13 +123,12 @@ class MaterialsPanel:
     # From the user to the state
 
     def _change(self, write: Callable[[ModuleState], None]) -> None:
-        """Write the state, tell it once, and let the quick CT follow."""
+        """Write the state and tell it once."""
         state = self._session.state
         if state is None:
             return
         with slicer.util.NodeModify(state.parameterNode):
             write(state)
-        self._session.live.preview()
 
     def _set_material(self, label: int, material: Material | None) -> None:
         def write(state: ModuleState) -> None:

@@ -97,13 +97,29 @@ def effective_phase(state: ModuleState) -> str:
 
 
 def scan_settings(state: ModuleState) -> dict[str, Any]:
-    """Return the fields that previews and full renderings have in common (``protocol.ScanSettings``), but the heart."""
+    """Return the fields that previews and full renderings have in common (``protocol.ScanSettings``), but the heart.
+
+    Raises:
+        InputError: the scene keeps something else.
+    """
     return {
         "materials": read_materials(state),
         "phase": state.phase or None,
         "body_seed": state.body_seed,
         "noise_seed": state.noise_seed if state.noise else None,
     }
+
+
+def preview_settings(state: ModuleState) -> dict[str, Any]:
+    """Return the fields of a ``protocol.PreviewTask``, but the heart and the grid.
+
+    A chest has to be made for every shape, which takes a second or two: the quick CT has fat in its place.
+
+    Raises:
+        InputError: the scene keeps something else.
+    """
+    quick = "none" if state.surroundings == "none" else "fat"
+    return scan_settings(state) | {"scanner": read_scanner(state), "surroundings": quick}
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
