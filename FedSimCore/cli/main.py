@@ -8,7 +8,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import bench, cohort, demo, measure, shape, simulate
+from FedSimCore.cli import bench, cohort, demo, desktop, measure, shape, simulate
 from FedSimCore.errors import ExitCode, FedSimError
 
 # NumPy's small products gain nothing from threads, and OpenBLAS's wait busily beside torch's own: one thread made a
@@ -41,6 +41,7 @@ app.add_typer(shape.app, name="shape")
 app.add_typer(bench.app, name="bench")
 app.command()(measure.measure)
 app.command()(demo.demo)
+app.command()(desktop.desktop)
 app.command()(simulate.simulate)
 app.command()(simulate.scanners)
 app.command()(simulate.tissues)

@@ -1,11 +1,16 @@
 """The host as a window, for people without 3D Slicer: a scripted module on the left, four views on the right.
 
 python -m Testing.host.desktop MODULE.py [--slicer-source CHECKOUT] [FILE ...]
+
+`fedsim desktop` does the same with FedSim's own module.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,7 @@ class Desktop:
         self.application = application
         self.slicer, self.window = application.slicer, application.window
         self.window.windowTitle = "FedSim desktop (a stand-in for 3D Slicer)"
+        self._module = ""
         self._make_menus()
         self._make_notice()
 
@@ -173,6 +179,41 @@ class Desktop:
         self.slicer.app.layoutManager().resetSliceViews()
         self.slicer.app.layoutManager().resetThreeDViews()
 
+    def show_module(self, module: Path | str) -> None:
+        """Load a scripted module and show its panel."""
+        self._module = self.application.load_module(module).name
+        self.slicer.app.startupCompleted.emit()
+        self.fill_sample_menu()
+        self.window.moduleSelector().selectModule(self._module)
+
+    def stay(self) -> int:
+        """Run until the window is closed; returns the exit code."""
+        import qt
+
+        # Python sees Ctrl-C only when it runs, so it is woken now and then.
+        signal.signal(signal.SIGINT, lambda *_: self.window.close())
+        awake = qt.QTimer()
+        awake.connect("timeout()", lambda: None)
+        awake.start(200)
+        return int(self.slicer.app.exec_())
+
+    def save_picture(self, path: Path) -> int:
+        """Write a picture of the window as it is once nothing waits to be drawn; returns the exit code."""
+        for _ in range(5):
+            self.application.process_events()
+        if not self.window.grab().save(str(path)):
+            print(f"{path} could not be written", file=sys.stderr)
+            return 1
+        return 0
+
+    def close(self) -> None:
+        """Let the module clean up, as Slicer does at its end."""
+        from Testing.host.application.modules import unload_module
+
+        if self._module:
+            unload_module(self._module)
+            self._module = ""
+
     def show_about(self) -> None:
         """Say what this window is."""
         from Testing.host.application.app import DOWNLOAD_PAGE
@@ -181,39 +222,43 @@ class Desktop:
 
 
 def run_desktop(
-    module: Path | str | None = None, files: list[str] | None = None, *, slicer_source: Path | str | None = None
+    module: Path | str | None = None,
+    files: Sequence[str] = (),
+    *,
+    slicer_source: Path | str | None = None,
+    picture: Path | None = None,
 ) -> int:
-    """Open the window with a scripted module and some files, and stay until it is closed.
+    """Open the window with a scripted module and some files, and stay until it is closed or Ctrl-C is pressed.
 
     Args:
         module: the module's .py file; none opens the views alone.
         files: volumes, segmentations, models, scenes to load at once.
         slicer_source: a checkout of Slicer's source whose Python files are used; see `start_application`.
+        picture: write a picture of the window there and leave.
 
     Returns:
         The exit code.
     """
     desktop = open_desktop(module, files, slicer_source=slicer_source)
-    return int(desktop.slicer.app.exec_())
+    try:
+        return desktop.save_picture(picture) if picture is not None else desktop.stay()
+    finally:
+        desktop.close()
 
 
 def open_desktop(
-    module: Path | str | None = None, files: list[str] | None = None, *, slicer_source: Path | str | None = None
+    module: Path | str | None = None, files: Sequence[str] = (), *, slicer_source: Path | str | None = None
 ) -> Desktop:
     """The window of `run_desktop`, shown; its settings are kept in the user's own folder."""
     from Testing.host import start_application
 
     folder = Path.home() / ".config" / "fedsim-desktop"
-    application = start_application(slicer_source=slicer_source, settings_folder=folder)
-    desktop = Desktop(application)
+    desktop = Desktop(start_application(slicer_source=slicer_source, settings_folder=folder))
     if module is not None:
-        name = application.load_module(module).name
-        application.slicer.app.startupCompleted.emit()
-        desktop.fill_sample_menu()
-        desktop.window.moduleSelector().selectModule(name)
+        desktop.show_module(module)
     desktop.window.show()
-    application.process_events()
-    for name in files or []:
+    desktop.application.process_events()
+    for name in files:
         desktop.load(name)
     return desktop
 
@@ -224,14 +269,9 @@ def main() -> None:
     parser.add_argument("module", nargs="?", type=Path, help="the scripted module's .py file")
     parser.add_argument("files", nargs="*", help="files to load")
     parser.add_argument("--slicer-source", type=Path, help="a checkout of Slicer's source")
-    parser.add_argument("--screenshot", type=Path, help="write a picture of the window and leave")
+    parser.add_argument("--picture", type=Path, help="write a picture of the window and leave")
     args = parser.parse_args()
-    if args.screenshot is None:
-        raise SystemExit(run_desktop(args.module, args.files, slicer_source=args.slicer_source))
-    desktop = open_desktop(args.module, args.files, slicer_source=args.slicer_source)
-    for _ in range(5):
-        desktop.application.process_events()
-    desktop.window.grab().save(str(args.screenshot))
+    raise SystemExit(run_desktop(args.module, args.files, slicer_source=args.slicer_source, picture=args.picture))
 
 
 if __name__ == "__main__":

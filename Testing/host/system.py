@@ -17,6 +17,17 @@ LIBRARIES = {
     "libglib-2.0.so.0": "libglib2.0-0",
     "libgssapi_krb5.so.2": "libgssapi-krb5-2",
 }
+# What a window on an X server needs beyond them.
+SCREEN_LIBRARIES = {
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+}
 SCRIPT = "Testing/host/install_system_packages.sh"
 # Distribution by the module it is known by.
 PACKAGES = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
@@ -30,9 +41,9 @@ class MissingSystemPackageError(RuntimeError):
     """A system library is not installed."""
 
 
-def missing_libraries() -> dict[str, str]:
-    """Libraries that are not there, with the package that has each; nothing on Windows and macOS."""
-    return {} if sys.platform != "linux" else {n: p for n, p in LIBRARIES.items() if not _loads(n)}
+def missing_libraries(wanted: dict[str, str]) -> dict[str, str]:
+    """Those of the libraries that are not there, with the package that has each; nothing on Windows and macOS."""
+    return {} if sys.platform != "linux" else {n: p for n, p in wanted.items() if not _loads(n)}
 
 
 def _loads(library: str) -> bool:
@@ -56,17 +67,28 @@ def check_packages() -> None:
         )
 
 
-def check_system() -> None:
-    """Refuse to go on where Qt or VTK would crash.
+def check_system(*, screen: bool = False) -> None:
+    """Refuse to go on where Qt or VTK would crash; without a screen, let both draw in memory.
+
+    Args:
+        screen: a window is to be seen, so there must be a screen.
 
     Raises:
         MissingSystemPackageError: with the names of what is missing and the way to get it.
     """
-    if missing := missing_libraries():
+    if sys.platform != "linux":
+        return
+    has_screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if screen and not has_screen:
         raise MissingSystemPackageError(
-            f"The host can't start without {', '.join(missing)}; install them with {SCRIPT}, "
-            f"or by hand: apt-get install {' '.join(sorted(set(missing.values())))}"
+            "There is no screen to open a window on: neither DISPLAY nor WAYLAND_DISPLAY is set; "
+            "log in to a desktop, or use ssh -X."
         )
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if missing := missing_libraries({**LIBRARIES, **(SCREEN_LIBRARIES if screen else {})}):
+        raise MissingSystemPackageError(
+            f"The host can't start without {', '.join(missing)}; install them with {SCRIPT}"
+            f"{' --screen' if screen else ''}, or by hand: apt-get install {' '.join(sorted(set(missing.values())))}"
+        )
+    if not has_screen:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")  # else VTK looks for an X server first
