@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedSimSlicerLib.scene_volumes import put_label_map, put_volume
-from FedSimSlicerLib.slice_layers import standard_composites
+from FedSimSlicerLib.slice_layers import HEART_WINDOW, SIMULATION, standard_composites
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 LABEL_OPACITY = 1.0
 """Of the layer; how much of the labels is seen is kept in their colours, see :mod:`overlay_colors`."""
-HEART_WINDOW = (800.0, 200.0)
-"""Window and level of an enhanced heart, HU."""
 
 
 class LiveImages:
@@ -57,7 +55,10 @@ class LiveImages:
         node = put_volume(hu, grid, _("CT preview"), known, HEART_WINDOW)
         if known is None:
             self._state.preview = node
-            self._bring_to_background(node)
+            self._bring_to_background(node, standard_composites())
+        else:
+            # The simulation that took its place is one of an earlier heart or scanner by now.
+            self._bring_to_background(node, list(filter(_shows_simulation, standard_composites())))
 
     def drop_preview(self) -> None:
         """Take the quick CT away; the views show again what they showed before it."""
@@ -72,9 +73,9 @@ class LiveImages:
                 composite.SetBackgroundVolumeID(before)
         self._backgrounds = {}
 
-    def _bring_to_background(self, node: Any) -> None:
+    def _bring_to_background(self, node: Any, composites: list[Any]) -> None:
         fit = self._is_first()
-        for composite in standard_composites():
+        for composite in composites:
             self._backgrounds[composite.GetID()] = composite.GetBackgroundVolumeID()
             composite.SetBackgroundVolumeID(node.GetID())
         if fit:
@@ -84,3 +85,8 @@ class LiveImages:
     def _is_first() -> bool:
         """Whether the slice views show no volume yet, so that they may be moved to ours."""
         return not any(composite.GetBackgroundVolumeID() for composite in standard_composites())
+
+
+def _shows_simulation(composite: Any) -> bool:
+    volume = slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+    return volume is not None and volume.GetAttribute(SIMULATION) is not None

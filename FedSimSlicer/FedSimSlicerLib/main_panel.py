@@ -39,12 +39,14 @@ class MainPanel:
         from FedSimSlicerLib.explore_panel import ExplorePanel
         from FedSimSlicerLib.materials_panel import MaterialsPanel
         from FedSimSlicerLib.session import Session
+        from FedSimSlicerLib.simulate_panel import SimulatePanel
         from FedSimSlicerLib.worker_client import WorkerLaunch
 
         self.session = Session(WorkerLaunch(python_path=(find_fedsim_core(),)), self._parameter_node)
         self.session.message.connect(self.show_message)
         self._add(ExplorePanel(self.session, self._resource_path), _("Explore"))
         self._add(MaterialsPanel(self.session, self._resource_path), _("Tissue && scanner"))
+        self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.session.use_scene()
 

@@ -10,6 +10,12 @@ import slicer
 OWN_VIEWS = "FedSim"
 """What the names of the slice views in our own layouts begin with."""
 
+HEART_WINDOW = (800.0, 200.0)
+"""Window and level of an enhanced heart, HU."""
+
+SIMULATION = "FedSim.Simulation"
+"""Attribute of the volumes of full simulations: the simulation's number."""
+
 LAYERS = ("Background", "Foreground", "Label")
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import vtk
 from PySide6.QtCore import Property, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from Testing.host.ctk.slider_widgets import ctkSliderWidget
 from Testing.host.pythonqt import cxx_class, private
-from Testing.host.views.render_view import RenderView, displayable_managers
+from Testing.host.views.render_view import RenderView, displayable_managers, stack
 
 MANAGERS = tuple(
     f"vtkMRML{name}"
@@ -18,7 +18,7 @@ MANAGERS = tuple(
         "VolumeGlyphSliceDisplayableManager ModelSliceDisplayableManager CrosshairDisplayableManager "
         "OrientationMarkerDisplayableManager RulerDisplayableManager ScalarBarDisplayableManager "
         "SegmentationsDisplayableManager2D MarkupsDisplayableManager TransformsDisplayableManager2D "
-        "ColorLegendDisplayableManager"
+        "LinearTransformsDisplayableManager ColorLegendDisplayableManager"
     ).split()
 )
 
@@ -103,8 +103,24 @@ class qMRMLSliceView(RenderView):
         return inverse.MultiplyPoint([*ras, 1.0])[:3]
 
 
+class _OfSliceLogic(QFrame):
+    """What a slice view and its bar say of the slice logic that they share, kept as `logic`."""
+
+    def sliceLogic(self) -> Any:
+        return private(self).logic
+
+    def mrmlSliceNode(self) -> Any:
+        return private(self).logic.GetSliceNode()
+
+    def mrmlSliceCompositeNode(self) -> Any:
+        return private(self).logic.GetSliceCompositeNode()
+
+    def fitSliceToBackground(self) -> None:
+        private(self).logic.FitSliceToBackground(True)
+
+
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceControllerWidget.h")
-class qMRMLSliceControllerWidget(QFrame):
+class qMRMLSliceControllerWidget(_OfSliceLogic):
     """The bar over a slice view: its label and the offset. Left out: everything behind the pin."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -125,7 +141,6 @@ class qMRMLSliceControllerWidget(QFrame):
         private(self).logic = logic
         color = ",".join(str(int(255 * c)) for c in node.GetLayoutColor())
         private(self).label.setStyleSheet(f"background:rgb({color}); color:black; padding:1px 6px")
-        private(self).label.text = node.GetLayoutLabel() or node.GetLayoutName()
         node.AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRMLView())
         logic.GetSliceCompositeNode().AddObserver("ModifiedEvent", lambda *_: self.updateWidgetFromMRMLView())
         self.updateWidgetFromMRMLView()
@@ -134,6 +149,8 @@ class qMRMLSliceControllerWidget(QFrame):
         state = private(self)
         if state.updating:
             return
+        node = state.logic.GetSliceNode()
+        state.label.text = node.GetLayoutLabel() or node.GetLayoutName()
         bounds, spacing = [0.0] * 6, state.logic.GetLowestVolumeSliceSpacing()[2]
         state.logic.GetLowestVolumeSliceBounds(bounds)
         state.updating = True
@@ -156,18 +173,6 @@ class qMRMLSliceControllerWidget(QFrame):
     def sliceOffsetSlider(self) -> Any:
         return private(self).slider
 
-    def sliceLogic(self) -> Any:
-        return private(self).logic
-
-    def mrmlSliceNode(self) -> Any:
-        return private(self).logic.GetSliceNode()
-
-    def mrmlSliceCompositeNode(self) -> Any:
-        return private(self).logic.GetSliceCompositeNode()
-
-    def fitSliceToBackground(self) -> None:
-        private(self).logic.FitSliceToBackground(True)
-
     def setSliceVisible(self, visible: bool) -> None:
         private(self).logic.GetSliceNode().SetSliceVisible(visible)
 
@@ -176,17 +181,13 @@ class qMRMLSliceControllerWidget(QFrame):
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceWidget.h")
-class qMRMLSliceWidget(QFrame):
+class qMRMLSliceWidget(_OfSliceLogic):
     """A slice view under its bar."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
         controller, view = qMRMLSliceControllerWidget(), qMRMLSliceView()
-        layout.addWidget(controller)
-        layout.addWidget(view, 1)
+        stack(self, controller, view)
         private(self, controller=controller, view=view, logic=None)
         self.setFocusPolicy(Qt.NoFocus)
 
@@ -200,18 +201,6 @@ class qMRMLSliceWidget(QFrame):
 
     def sliceController(self) -> qMRMLSliceControllerWidget:
         return private(self).controller
-
-    def sliceLogic(self) -> Any:
-        return private(self).logic
-
-    def mrmlSliceNode(self) -> Any:
-        return private(self).logic.GetSliceNode()
-
-    def mrmlSliceCompositeNode(self) -> Any:
-        return private(self).logic.GetSliceCompositeNode()
-
-    def fitSliceToBackground(self) -> None:
-        private(self).logic.FitSliceToBackground(True)
 
     def setSliceOrientation(self, orientation: str) -> None:
         self.mrmlSliceNode().SetOrientation(orientation)
