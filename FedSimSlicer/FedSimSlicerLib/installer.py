@@ -100,6 +100,8 @@ class PackageInstaller:
         return [r for r in dependencies.requirements(self._file) if r.name in names or not names]
 
     def _told(self, installation: Callable[[], None]) -> str:
+        if _packaging().isPipInstallInProgress():
+            return _("Another module is installing packages; wait until it has finished, then try again.")
         try:
             installation()
         except NotInstalledError as why:
@@ -151,10 +153,8 @@ def _ensure(lacking: list[Requirement], constraints: Path) -> None:
     Raises:
         NotInstalledError: the user declined, or pip failed.
     """
-    # Not `import slicer.packaging`, which would make `slicer` a local name here.
-    packaging = importlib.import_module("slicer.packaging")
     with PipOutput() as output, _reported(output):
-        packaging.pip_ensure(lacking, constraints=constraints, requester=REQUESTER)
+        _packaging().pip_ensure(lacking, constraints=constraints, requester=REQUESTER)
 
 
 def _install_torch(torch: Requirement, constraints: Path) -> None:
@@ -216,6 +216,11 @@ def _refuse_if_loaded(torch: Requirement) -> None:
                 "install before you use that module."
             ).format(version=version, wanted=torch)
         )
+
+
+def _packaging() -> Any:
+    """Return ``slicer.packaging``, which Slicer does not load before somebody needs it."""
+    return importlib.import_module("slicer.packaging")
 
 
 def _read(path: Path) -> WheelFolder:

@@ -99,7 +99,9 @@ class TorchProgress:
             self._downloads = False
             self._dialog.setCancelButton(None)
             self._dialog.maximum = 0
-            self._dialog.labelText = _("Installing PyTorch. This takes some minutes and cannot be cancelled.")
+            self._dialog.labelText = _(
+                "Installing PyTorch. This takes some minutes, in which Slicer may not respond, and cannot be cancelled."
+            )
 
     def close(self) -> None:
         """Take the bar away."""

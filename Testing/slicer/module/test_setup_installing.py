@@ -206,6 +206,14 @@ def test_a_folder_that_is_not_there_becomes_a_sentence(asked, installer_for, tmp
     assert sentence == f"The folder {tmp_path / 'gone'} cannot be read (No such file or directory); choose another one."
 
 
+def test_while_another_module_installs_nothing_is_begun(asked, shop, installer_for, monkeypatch):
+    import slicer.packaging
+
+    monkeypatch.setattr(slicer.packaging, "isPipInstallInProgress", lambda: True)
+    sentence = installer_for("fedsim-a>=1").install()
+    assert sentence.startswith("Another module is installing packages; wait")
+
+
 def test_without_pythonslicer_the_sentence_says_so(asked, shop, installer_for, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     asked.answer(OK)

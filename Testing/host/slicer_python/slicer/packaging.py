@@ -39,6 +39,11 @@ def load_requirements(path: str | Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
+def isPipInstallInProgress() -> bool:
+    """Whether pip runs in the background, which it never does here."""
+    return False
+
+
 def _as_requirements(given: Any) -> list[Requirement]:
     if isinstance(given, Requirement):
         return [given]
