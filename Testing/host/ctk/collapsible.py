@@ -30,8 +30,9 @@ def _fold(widget: QWidget, folded: bool) -> None:
     """Hide a section's children, or show those again that folding hid."""
     state = private(widget)
     if folded:
-        state.hidden_by_folding = [child for child in _direct_children(widget) if not child.isHidden()]
-        for child in state.hidden_by_folding:
+        newly = [child for child in _direct_children(widget) if not child.isHidden()]
+        state.hidden_by_folding = [*getattr(state, "hidden_by_folding", []), *newly]
+        for child in newly:
             child.setVisible(False)
     else:
         for child in getattr(state, "hidden_by_folding", []):

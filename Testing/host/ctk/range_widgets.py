@@ -10,8 +10,39 @@ from Testing.host.pythonqt import cxx_class, private
 from Testing.host.stored import stored
 
 
+def _bound(index: int) -> Property:
+    """The end of what may be chosen: 0 for the lower, 1 for the upper; it moves the other one along."""
+
+    def write(widget: _RangeWidget, value: float) -> None:
+        low, high = private(widget).bounds
+        widget.setRange(*((value, max(high, value)) if index == 0 else (min(low, value), value)))
+
+    return Property(float, lambda widget: private(widget).bounds[index], write)
+
+
+def _chosen(index: int) -> Property:
+    """The end of what is chosen: 0 for the lower, 1 for the upper."""
+
+    def write(widget: _RangeWidget, value: float) -> None:
+        low, high = private(widget).values
+        widget.setValues(*((value, high) if index == 0 else (low, value)))
+
+    return Property(float, lambda widget: private(widget).values[index], write)
+
+
 class _RangeWidget(QWidget):
     """Two spin boxes for the ends. Left out: the slider with two handles between them."""
+
+    valuesChanged = Signal(float, float)
+    minimumValueChanged = Signal(float)
+    maximumValueChanged = Signal(float)
+    rangeChanged = Signal(float, float)
+
+    minimum, maximum = _bound(0), _bound(1)
+    minimumValue, maximumValue = _chosen(0), _chosen(1)
+    singleStep = stored(float, "singleStep", 1.0)
+    tracking = stored(bool, "tracking", True)
+    symmetricMoves = stored(bool, "symmetricMoves", False)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,8 +53,8 @@ class _RangeWidget(QWidget):
         layout.addWidget(low)
         layout.addWidget(high)
         self._show()
-        low.valueChanged.connect(lambda v: self._set_values(v, private(self).values[1]))
-        high.valueChanged.connect(lambda v: self._set_values(private(self).values[0], v))
+        low.valueChanged.connect(lambda v: self.setValues(v, private(self).values[1]))
+        high.valueChanged.connect(lambda v: self.setValues(private(self).values[0], v))
 
     def _show(self) -> None:
         state = private(self)
@@ -33,15 +64,15 @@ class _RangeWidget(QWidget):
             box.setValue(value)
             box.blockSignals(blocked)
 
-    def _set_range(self, minimum: float, maximum: float) -> None:
+    def setRange(self, minimum: float, maximum: float) -> None:
         private(self).bounds = (float(minimum), max(float(minimum), float(maximum)))
         self.rangeChanged.emit(*private(self).bounds)
-        self._set_values(*private(self).values)
+        self.setValues(*private(self).values)
         self._show()
 
-    def _set_values(self, low: float, high: float) -> None:
+    def setValues(self, minimum: float, maximum: float) -> None:
         state = private(self)
-        low, high = (min(max(float(v), state.bounds[0]), state.bounds[1]) for v in (low, high))
+        low, high = (min(max(float(v), state.bounds[0]), state.bounds[1]) for v in (minimum, maximum))
         before, state.values = state.values, (low, max(low, high))
         self._show()
         if state.values[0] != before[0]:
@@ -51,31 +82,11 @@ class _RangeWidget(QWidget):
         if state.values != before:
             self.valuesChanged.emit(*state.values)
 
+    def setMinimumValue(self, value: float) -> None:
+        self.minimumValue = value
 
-def _range_properties() -> dict[str, Property]:
-    def of_bounds(index: int) -> Property:
-        def write(self: _RangeWidget, value: float) -> None:
-            low, high = private(self).bounds
-            self._set_range(*((value, max(high, value)) if index == 0 else (min(low, value), value)))
-
-        return Property(float, lambda self: private(self).bounds[index], write)
-
-    def of_values(index: int) -> Property:
-        def write(self: _RangeWidget, value: float) -> None:
-            low, high = private(self).values
-            self._set_values(*((value, high) if index == 0 else (low, value)))
-
-        return Property(float, lambda self: private(self).values[index], write)
-
-    return {
-        "minimum": of_bounds(0),
-        "maximum": of_bounds(1),
-        "minimumValue": of_values(0),
-        "maximumValue": of_values(1),
-    }
-
-
-_PROPERTIES = _range_properties()
+    def setMaximumValue(self, value: float) -> None:
+        self.maximumValue = value
 
 
 def _set_decimals(widget: QWidget) -> None:
@@ -87,64 +98,20 @@ def _set_decimals(widget: QWidget) -> None:
 class ctkRangeWidget(_RangeWidget):
     """A range within bounds, as two spin boxes."""
 
-    valuesChanged = Signal(float, float)
-    minimumValueChanged = Signal(float)
-    maximumValueChanged = Signal(float)
-    rangeChanged = Signal(float, float)
-
-    minimum, maximum = _PROPERTIES["minimum"], _PROPERTIES["maximum"]
-    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]
-    singleStep = stored(float, "singleStep", 1.0)
     decimals = stored(int, "decimals", 2, _set_decimals)
-    tracking = stored(bool, "tracking", True)
-    symmetricMoves = stored(bool, "symmetricMoves", False)
     prefix = stored(str, "prefix", "")
     suffix = stored(str, "suffix", "")
-
-    def setRange(self, minimum: float, maximum: float) -> None:
-        self._set_range(minimum, maximum)
-
-    def setValues(self, minimum: float, maximum: float) -> None:
-        self._set_values(minimum, maximum)
-
-    def setMinimumValue(self, value: float) -> None:
-        self.minimumValue = value
-
-    def setMaximumValue(self, value: float) -> None:
-        self.maximumValue = value
 
     def setDecimals(self, decimals: int) -> None:
         self.decimals = decimals
 
     def reset(self) -> None:
         """Go to the bounds."""
-        self._set_values(*private(self).bounds)
+        self.setValues(*private(self).bounds)
 
 
 @cxx_class("Libs/Widgets/ctkDoubleRangeSlider.h")
 class ctkDoubleRangeSlider(_RangeWidget):
     """A range within bounds; shown as two spin boxes, not as a slider."""
 
-    valuesChanged = Signal(float, float)
-    minimumValueChanged = Signal(float)
-    maximumValueChanged = Signal(float)
-    rangeChanged = Signal(float, float)
-
-    minimum, maximum = _PROPERTIES["minimum"], _PROPERTIES["maximum"]
-    minimumValue, maximumValue = _PROPERTIES["minimumValue"], _PROPERTIES["maximumValue"]
-    singleStep = stored(float, "singleStep", 1.0)
-    tracking = stored(bool, "tracking", True)
-    symmetricMoves = stored(bool, "symmetricMoves", False)
     orientation = stored(int, "orientation", int(Qt.Horizontal))
-
-    def setRange(self, minimum: float, maximum: float) -> None:
-        self._set_range(minimum, maximum)
-
-    def setValues(self, minimum: float, maximum: float) -> None:
-        self._set_values(minimum, maximum)
-
-    def setMinimumValue(self, value: float) -> None:
-        self.minimumValue = value
-
-    def setMaximumValue(self, value: float) -> None:
-        self.maximumValue = value

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import vtk
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from Testing.host.pythonqt import cxx_class, private
-from Testing.host.views.render_view import PaintedView
+from Testing.host.views.render_view import PaintedView, label_bar, stack
 
 MARKERS = {"none": 0, "cross": 1, "plus": 2, "square": 3, "circle": 4, "diamond": 5}
 LINES = {"none": 0, "solid": 1, "dash": 2, "dot": 3, "dash-dot": 4, "dash-dot-dot": 5}
@@ -109,13 +109,8 @@ class qMRMLPlotWidget(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        label, view = QLabel("P"), qMRMLPlotView()
-        label.setStyleSheet("background:#c3c6cb; color:black; padding:1px 6px")
-        layout.addWidget(label)
-        layout.addWidget(view, 1)
+        label, view = label_bar("P", "#c3c6cb"), qMRMLPlotView()
+        stack(self, label, view)
         private(self, label=label, view=view, node=None)
 
     def setMRMLPlotViewNode(self, node: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import vtk
 from PySide6.QtCore import Property, Qt, QTimer
 from PySide6.QtGui import QColor, QImage, QPainter
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from vtk.util.numpy_support import vtk_to_numpy
 
 from Testing.host.pythonqt import private
@@ -173,6 +173,22 @@ class RenderView(PaintedView):
 
     renderEnabled = Property(bool, lambda self: private(self).enabled, _set_render_enabled)
     backgroundColor = Property(QColor, _background, setBackgroundColor)
+
+
+def stack(frame: QWidget, bar: QWidget, view: QWidget) -> None:
+    """Put a view under its bar, without gaps."""
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    layout.addWidget(bar)
+    layout.addWidget(view, 1)
+
+
+def label_bar(text: str, color: str) -> QLabel:
+    """The bar of a view, with its label and nothing else."""
+    label = QLabel(text)
+    label.setStyleSheet(f"background:{color}; color:black; padding:1px 6px")
+    return label
 
 
 def displayable_managers(view: PaintedView, factory_class: Any, names: tuple[str, ...], application_logic: Any) -> Any:

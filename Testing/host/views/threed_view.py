@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import vtk
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from Testing.host.pythonqt import cxx_class, private
-from Testing.host.views.render_view import RenderView, displayable_managers
+from Testing.host.views.render_view import RenderView, displayable_managers, label_bar, stack
 
 MANAGERS = tuple(
     f"vtkMRML{name}"
@@ -95,13 +95,8 @@ class qMRMLThreeDWidget(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        label, view = QLabel("1"), qMRMLThreeDView()
-        label.setStyleSheet("background:#8a8fc0; color:black; padding:1px 6px")
-        layout.addWidget(label)
-        layout.addWidget(view, 1)
+        label, view = label_bar("1", "#8a8fc0"), qMRMLThreeDView()
+        stack(self, label, view)
         private(self, label=label, view=view, logic=None)
 
     def _connect_to(self, view_logic: Any, application_logic: Any) -> None:
