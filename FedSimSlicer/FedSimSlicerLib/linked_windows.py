@@ -9,7 +9,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 
-class LinkedWindows(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
+class LinkedWindows(VTKObservationMixin):
     """Gives the window and level of one volume to others, and goes on doing so whichever of them is changed."""
 
     def __init__(self) -> None:

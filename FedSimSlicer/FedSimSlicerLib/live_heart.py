@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -141,13 +141,16 @@ class LiveHeart:
         self._images.drop_preview()
 
     def _take_labels(self, event: RequestDone) -> None:
-        self._images.show_labels(event.arrays["labels"], event.result.grid.grid())
+        result: Any = event.result  # a LabelsResult
+        self._images.show_labels(event.arrays["labels"], result.grid.grid())
 
     def _take_preview(self, event: RequestDone) -> None:
-        self._images.show_preview(event.arrays["hu"], event.result.grid.grid())
+        result: Any = event.result  # a PreviewResult
+        self._images.show_preview(event.arrays["hu"], result.grid.grid())
 
     def _take_measurements(self, event: RequestDone) -> None:
-        self.measured.emit(event.result)
+        result: Any = event.result  # a MeasureResult
+        self.measured.emit(result)
 
     def _on_labels_failed(self, event: RequestFailed) -> None:
         if event.cause != "lost":

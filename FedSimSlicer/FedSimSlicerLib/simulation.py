@@ -108,13 +108,9 @@ class Simulation:
         heart = self._session.editor.heart
         try:
             choices = read_choices()
-            task = RenderTask(
-                parameters=heart,
-                scanners=choices,
-                grid=grid_about(self._session.surface.vertices(heart), size),
-                surroundings=state.surroundings,
-                **scan_settings(state),
-            )
+            grid = grid_about(self._session.surface.vertices(heart), size)
+            settings = scan_settings(state) | {"surroundings": state.surroundings}
+            task = RenderTask(parameters=heart, scanners=choices, grid=grid, **settings)
             views = sum(_effective(choice).views for choice in choices)
         except FedSimError as error:
             self._session.message.emit(str(error))
