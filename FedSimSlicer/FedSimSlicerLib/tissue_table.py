@@ -63,7 +63,7 @@ class TissueRow:
 
     def add_to(self, grid: Any, line: int) -> None:
         """Put the row into a grid of ``COLUMNS`` columns from ``line`` on."""
-        grid.addLayout(_swatch_and_name(self.region), line, 0)
+        _add_name(grid, line, self.region)
         for column, field in ((1, self.density), (2, self.iodine)):
             field.edit.setAlignment(qt.Qt.AlignRight)
             field.edit.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
@@ -181,15 +181,15 @@ def phase_items(of_scanner: str) -> list[tuple[str, str]]:
     return [(own, ""), *((phase.name, key) for key, phase in phases.items())]
 
 
-def _swatch_and_name(region: Region) -> Any:
+def _add_name(grid: Any, line: int, region: Region) -> None:
     layout = qt.QHBoxLayout()
+    grid.addLayout(layout, line, 0)  # first: PythonQt deletes a widget without a parent when Python lets go of it
     layout.setSpacing(5)
     swatch = qt.QLabel()
     pixmap = qt.QPixmap(14, 14)
     pixmap.fill(qt.QColor(*region.color))
-    swatch.pixmap = pixmap
+    swatch.setPixmap(pixmap)
     name = qt.QLabel(region.name)
     name.wordWrap = True
     layout.addWidget(swatch)
     layout.addWidget(name, 1)
-    return layout
