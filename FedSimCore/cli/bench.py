@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from FedSimCore.cli.common import JSON_OPTION, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from FedSimCore.benchmarks.harness import Report
+    from FedSimCore.progress import Progress
 
 app = typer.Typer(help="Measure FedSim beside its peers on this machine.", no_args_is_help=True)
 
@@ -34,16 +35,13 @@ def voxelizer(
 ) -> None:
     """Time label maps and gradients beside VTK, libigl and finite differences, and check them."""
     set_threads(threads)
-    from FedSimCore.benchmarks.machine import machine
     from FedSimCore.benchmarks.voxelizer import PACKAGES, bench_voxelizer
     from FedSimCore.shape.mesh_io import read_mesh
     from FedSimCore.shape.model import builtin_model
 
     heart = read_mesh(mesh) if mesh else builtin_model().mesh()
-    described = machine(PACKAGES)
-    with progress_bar() as progress:
-        report = bench_voxelizer(heart, size, checked_device(device), rounds, progress)
-    finish(report, described, out, "voxelizer" if device == "cpu" else f"voxelizer_{device}", as_json)
+    name = named_after_device("voxelizer", device)
+    measure(lambda progress: bench_voxelizer(heart, size, device, rounds, progress), PACKAGES, out, name, as_json)
 
 
 @app.command()
@@ -57,12 +55,9 @@ def ct(
     """Time projection, adjoint and FDK beside RTK and nanodrr, and check them against exact line integrals."""
     set_threads(threads)
     from FedSimCore.benchmarks.ct import PACKAGES, Setting, bench_ct
-    from FedSimCore.benchmarks.machine import machine
 
-    described = machine(PACKAGES)
-    with progress_bar() as progress:
-        report = bench_ct(Setting(), checked_device(device), rounds, progress)
-    finish(report, described, out, "ct_projector" if device == "cpu" else f"ct_projector_{device}", as_json)
+    name = named_after_device("ct_projector", device)
+    measure(lambda progress: bench_ct(Setting(), device, rounds, progress), PACKAGES, out, name, as_json)
 
 
 @app.command()
@@ -77,12 +72,8 @@ def physics(
     """Check the CT simulator's water, iodine, noise and gradients, and time a heart's scan."""
     set_threads(threads)
     from FedSimCore.benchmarks.ct_physics import PACKAGES, bench_physics
-    from FedSimCore.benchmarks.machine import machine
 
-    described = machine(PACKAGES)
-    with progress_bar() as progress:
-        report = bench_physics(size, views, rounds, progress)
-    finish(report, described, out, "ct_physics", as_json)
+    measure(lambda progress: bench_physics(size, views, rounds, progress), PACKAGES, out, "ct_physics", as_json)
 
 
 @app.command()
@@ -95,12 +86,9 @@ def correspondence(
     """Register the shape model's template with several libraries, and measure distance and time."""
     set_threads(threads)
     from FedSimCore.benchmarks.correspondence import bench_correspondence
-    from FedSimCore.benchmarks.machine import machine
 
-    described = machine(("SimpleITK", "antspyx", "trimesh", "pycpd"))
-    with progress_bar() as progress:
-        report = bench_correspondence(seed, progress)
-    finish(report, described, out, "correspondence", as_json)
+    packages = ("SimpleITK", "antspyx", "trimesh", "pycpd")
+    measure(lambda progress: bench_correspondence(seed, progress), packages, out, "correspondence", as_json)
 
 
 @app.command("fit")
@@ -121,13 +109,11 @@ def shape_fit(
     """Fit the built-in shape model to phantoms it was built from, to unseen ones, and to a real heart."""
     set_threads(threads)
     from FedSimCore.benchmarks.fit import bench_fit
-    from FedSimCore.benchmarks.machine import machine
     from FedSimCore.shape.model import builtin_model
 
-    described = machine(("torch",))
-    with progress_bar() as progress:
-        report = bench_fit(builtin_model(modes), each, tuple(site), limit, real_heart, progress)
-    finish(report, described, out, "shape_fit" if modes == 14 else f"shape_fit_{modes}_modes", as_json)
+    name = "shape_fit" if modes == 14 else f"shape_fit_{modes}_modes"
+    model, sites = builtin_model(modes), tuple(site)
+    measure(lambda progress: bench_fit(model, each, sites, limit, real_heart, progress), ("torch",), out, name, as_json)
 
 
 def set_threads(threads: int) -> None:
@@ -138,19 +124,31 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def checked_device(device: str) -> str:
-    """Return the name of a device that is there.
+def named_after_device(name: str, device: str) -> str:
+    """Return a benchmark's name on a device that is there: as it is on the CPU, with the device behind it elsewhere.
 
     Raises:
-        InputError: it is not, or the name is unknown.
+        InputError: the device is not there, or its name is unknown.
     """
     import torch
 
     from FedSimCore.errors import InputError
 
-    if device == "cpu" or (device == "cuda" and torch.cuda.is_available()):
-        return device
+    if device == "cpu":
+        return name
+    if device == "cuda" and torch.cuda.is_available():
+        return f"{name}_{device}"
     raise InputError(f"There is no device {device!r} on this machine; use --device cpu.")
+
+
+def measure(bench: Callable[[Progress], Report], packages: Sequence[str], out: Path, name: str, as_json: bool) -> None:
+    """Describe the machine, run a benchmark under a bar, write its two files and show it."""
+    from FedSimCore.benchmarks.machine import machine
+
+    described = machine(packages)
+    with progress_bar() as progress:
+        report = bench(progress)
+    finish(report, described, out, name, as_json)
 
 
 def finish(report: Report, described: dict[str, object], out: Path, name: str, as_json: bool) -> None:
