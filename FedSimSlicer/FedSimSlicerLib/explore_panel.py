@@ -9,6 +9,7 @@ import slicer
 
 from FedSimCore.errors import FedSimError
 from FedSimSlicerLib.heart_files import ask_what_to_load, ask_where_to_store, load_heart, store_heart
+from FedSimSlicerLib.measurement_section import MeasurementSection
 from FedSimSlicerLib.pose_section import PoseSection
 from FedSimSlicerLib.region_section import RegionSection
 from FedSimSlicerLib.shape_section import ShapeSection
@@ -28,7 +29,7 @@ class ExplorePanel:
     Attributes:
         widget: the panel's qt.QWidget.
         ui: its widgets by name.
-        shape, pose, regions: the sections.
+        shape, pose, regions, measurements: the sections.
 
     Args:
         session: what is behind the panel.
@@ -43,6 +44,8 @@ class ExplorePanel:
         self.shape = ShapeSection(session, self.ui)
         self.pose = PoseSection(session, self.ui)
         self.regions = RegionSection(session, self.ui)
+        self.measurements = MeasurementSection(session, resource_path)
+        self.ui.measureLayout.addWidget(self.measurements.widget)
         self._connect()
         session.state_changed.connect(self._on_state)
         self._editor.changed.connect(self._on_heart)
@@ -59,6 +62,7 @@ class ExplorePanel:
         """Stop what moves by itself, and let go of the scene."""
         self.shape.stop_animation()
         self.regions.close()
+        self.measurements.close()
 
     def _connect(self) -> None:
         ui, editor = self.ui, self._editor
@@ -101,6 +105,7 @@ class ExplorePanel:
         """Show the heart's numbers, without telling them back."""
         self.shape.show_heart(heart)
         self.pose.show_heart(heart)
+        self.measurements.show_heart(heart)
 
     def _on_history(self) -> None:
         self.ui.undoButton.enabled = self._editor.can_undo
@@ -110,6 +115,7 @@ class ExplorePanel:
         self.widget.enabled = state is not None
         self.shape.show_state(state)
         self.regions.show_state(state)
+        self.measurements.show_state(state)
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)

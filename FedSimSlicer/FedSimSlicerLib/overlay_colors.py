@@ -1,6 +1,6 @@
 """The label overlay's own colour table: its opacities say which regions are seen in the slice views, and how much.
 
-A table of its own, because the one of :mod:`scene_colors` is shared by every label map that FedSim makes. Opacity is kept in
+A table of its own, because that of :mod:`scene_colors` is shared by every label map FedSim makes. Opacity is kept in
 the colours rather than in the slice views, which would ignore it where no volume lies below.
 """
 

@@ -115,6 +115,8 @@ class RegionSection(VTKObservationMixin):  # type: ignore[misc]  # Slicer's clas
         opacity = ctk.ctkSliderWidget()
         opacity.minimum, opacity.maximum = 0.0, 1.0
         opacity.singleStep, opacity.decimals = 0.05, 2
+        opacity.spinBoxVisible = False  # the name needs the room
+        opacity.minimumWidth = 40
         opacity.toolTip = _("Opacity of {name}").format(name=region.name)
         self._guard.protect(opacity)
         grid.addWidget(box, row, 0)
