@@ -201,6 +201,12 @@ def _within(value: float | str, limits: tuple[float, float], what: str, unit: st
     return number
 
 
+def label_in_words(label: int) -> str:
+    """Return how messages call a label, e.g. ``"label 3 (Right ventricle)"``."""
+    names = {region.label: region.name for region in regions()}
+    return f"label {label} ({names[label]})" if label in names else f"label {label}"
+
+
 def region_tissues() -> dict[int, str]:
     """Return the default tissue key of each of the seven heart regions, by label value."""
     return {region.label: region.tissue for region in regions()}

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, Field, model_validator
 from typing_extensions import Self
 
 from FedSimCore import __version__
-from FedSimCore.ct.materials import Tissue, changed_tissue, tissues
+from FedSimCore.ct.materials import Tissue, changed_tissue, label_in_words, tissues
 from FedSimCore.ct.scanners import Scanner
 from FedSimCore.ct.schema import STRICT, checked
 from FedSimCore.errors import InputError
 from FedSimCore.files import read_json, sha256_of, write_json
+from FedSimCore.progress import Progress, silent
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.crop import crop_round_heart
+from FedSimCore.volumes.grid_spec import GridSpec
 from FedSimCore.volumes.io import read_label_map
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from FedSimCore.shape.model import ShapeModel
 
 SCHEMA = "fedsim/simulation/1"
-Row = tuple[float, float, float, float]
 
 
 class LabelFile(BaseModel):
@@ -50,14 +50,6 @@ class LabelFile(BaseModel):
     path: Path
     scheme: str = "fedsim"
     sha256: str
-
-
-class GridNumbers(BaseModel):
-    """A grid as numbers: voxels along i, j, k, and the rows of the affine from voxel indices to RAS mm."""
-
-    model_config = STRICT
-    shape: tuple[int, int, int]
-    affine: tuple[Row, Row, Row, Row]
 
 
 class LabelTissue(BaseModel):
@@ -83,8 +75,8 @@ class Recipe(BaseModel):
         parameters: of the shape model, or None.
         model_sha256: checksum of the model the parameters belong to.
         labels: the label map file, or None.
-        size: voxels along each side of the working grid.
-        spacing_mm: of the working grid.
+        size: voxels along each side of the working grid, whose middle is the heart's; unused where there is a ``grid``.
+        spacing_mm: of the working grid; unused likewise.
         grid: of a heart with parameters, instead of the working grid round its middle.
         scanner: the scanner with its protocol, in full.
         tissues: the tissues that differ from those that ship.
@@ -106,10 +98,10 @@ class Recipe(BaseModel):
     labels: LabelFile | None = None
     size: int = Field(default=128, ge=8, le=1024)
     spacing_mm: float = Field(default=1.25, gt=0.0, le=50.0)
-    grid: GridNumbers | None = None
+    grid: GridSpec | None = None
     scanner: Scanner
     tissues: list[Tissue] = []
-    materials: dict[int, LabelTissue] = {}
+    materials: dict[Annotated[int, Field(ge=1, le=255)], LabelTissue] = {}
     surroundings: Literal["thorax", "fat", "none"] = "thorax"
     person_seed: int = Field(default=0, ge=0)
     noise_seed: int | None = Field(default=0, ge=0)
@@ -122,6 +114,11 @@ class Recipe(BaseModel):
         if self.grid is not None and self.labels is not None:
             raise ValueError("a label map is scanned on a working grid of its own, so leave out grid")
         return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what its JSON file holds, without what is unused."""
+        unused = {"grid"} if self.grid is None else {"size", "spacing_mm"}
+        return {"schema": SCHEMA, **self.model_dump(mode="json", exclude=unused)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +162,7 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     Raises:
         DiskError: the file cannot be written.
     """
-    write_json(path, {"schema": SCHEMA, **recipe.model_dump(mode="json")})
+    write_json(path, recipe.content())
 
 
 def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.device | str = "cpu") -> Simulated:
@@ -179,32 +176,42 @@ def simulate(recipe: Recipe, model: ShapeModel | None = None, device: torch.devi
     Raises:
         InputError: the model is not the recipe's, or the label map has changed or can't be used.
     """
-    import torch
-
-    from FedSimCore.ct.simulator import CTSimulator
     from FedSimCore.ct.surroundings import surround
 
     mesh, labels = _heart(recipe, model)
     body = surround(labels, recipe.surroundings, recipe.person_seed)
-    known = tissues(recipe.scanner.phase) | {tissue.key: tissue for tissue in recipe.tissues}
-    if recipe.materials:
-        body, known = _with_materials(recipe, body, known)
-    simulator = CTSimulator(recipe.scanner, labels.grid, whole_field=body.outer is not None, device=device)
+    return Simulated(recipe, scan(recipe, body, device), labels, body, mesh)
+
+
+def scan(recipe: Recipe, body: Body, device: torch.device | str = "cpu", progress: Progress = silent) -> Volume:
+    """Scan the body that a recipe makes: its last step.
+
+    Args:
+        recipe: scanner, tissues and noise are taken from it.
+        body: heart and surroundings.
+        device: where the scan is computed.
+        progress: told of every step.
+
+    Returns:
+        HU, float32, on the grid of the heart.
+
+    Raises:
+        InputError: the body's grid does not fit the scanner, or there is no such tissue or phase.
+    """
+    import torch
+
+    from FedSimCore.ct.simulator import CTSimulator
+
+    phase, grid = recipe.scanner.phase, body.inner.grid
+    known = tissues(phase) | {tissue.key: tissue for tissue in recipe.tissues}
+    apart = {
+        label: changed_tissue(material.base, phase, **material.model_dump(exclude={"base"}), what=label_in_words(label))
+        for label, material in recipe.materials.items()
+    }
+    simulator = CTSimulator(recipe.scanner, grid, whole_field=body.outer is not None, device=device)
     with torch.no_grad():
-        hounsfield = simulator.simulate(body, known, seed=recipe.noise_seed)
-    return Simulated(recipe, Volume(hounsfield[0, 0].cpu().numpy(), labels.grid), labels, body, mesh)
-
-
-def _with_materials(recipe: Recipe, body: Body, known: dict[str, Tissue]) -> tuple[Body, dict[str, Tissue]]:
-    """Give every label a tissue of its own, which the body's keys alone could not tell apart."""
-    from FedSimCore.ct.body import Body
-
-    by_label = body.tissues(known)
-    for label, material in recipe.materials.items():
-        given = material.model_dump(exclude={"base"})
-        by_label[label] = changed_tissue(material.base, recipe.scanner.phase, **given, what=f"label {label}")
-    keys = {label: f"label {label}" for label in by_label}
-    return Body(body.inner, keys, body.outer), {keys[label]: tissue for label, tissue in by_label.items()}
+        hounsfield = simulator.simulate(body, known, apart=apart, seed=recipe.noise_seed, progress=progress)
+    return Volume(hounsfield[0, 0].float().cpu().numpy(), grid)
 
 
 def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, Volume]:
@@ -227,7 +234,7 @@ def _heart(recipe: Recipe, model: ShapeModel | None) -> tuple[HeartMesh | None, 
 
     mesh = model.with_modes(len(recipe.parameters.weights)).mesh(recipe.parameters)
     if recipe.grid is not None:
-        grid = Grid(recipe.grid.shape, np.array(recipe.grid.affine))
+        grid = recipe.grid.grid()
     else:
         middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
         grid = Grid.centered(recipe.size, recipe.spacing_mm, middle)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -155,18 +156,25 @@ class CTSimulator:
         return Scene(self, tuple((label,) for label in labels), self.projector(occupancy), outer)
 
     def simulate(
-        self, body: Body, known: Mapping[str, Tissue], *, seed: int | None = None, progress: Progress = silent
+        self,
+        body: Body,
+        known: Mapping[str, Tissue],
+        *,
+        apart: Mapping[int, Tissue] = MappingProxyType({}),
+        seed: int | None = None,
+        progress: Progress = silent,
     ) -> Tensor:
         """Scan one body once, through basis materials: HU (1, 1, X, Y, Z).
 
         Args:
             body: what lies in the scanner.
             known: tissues by key, e.g. ``tissues(scanner.phase)``.
+            apart: tissues of single labels, before those of their keys.
             seed: of the noise; None for a noiseless image.
             progress: told of every stage, in thousandths of the time that a heart in a thorax takes.
         """
         self._check(body)
-        by_label = body.tissues(known)
+        by_label = {**body.tissues(known), **apart}
         beam = self.beam()
         labels = sorted(by_label)
         mixture = decompose([by_label[label] for label in labels], beam.groups)

@@ -6,8 +6,7 @@ import dataclasses
 import importlib.metadata
 import math
 import platform
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from FedSimCore.shape.norms import compare
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.worker.device import device_report
-from FedSimCore.worker.engine import Answer, Engine, check_proportions
+from FedSimCore.worker.engine import Answer, Arrays, Engine, check_proportions
 from FedSimCore.worker.protocol import (
     DescribeResult,
     DescribeTask,
@@ -43,8 +42,6 @@ from FedSimCore.worker.protocol import (
     RegionHistogramTask,
 )
 from FedSimCore.worker.reporting import Reporter
-
-Arrays = Mapping[str, NDArray[Any]]
 
 _LIBRARIES = ("torch", "numpy", "scipy", "vtk", "SimpleITK", "nibabel", "trimesh", "pydantic")
 

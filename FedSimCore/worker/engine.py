@@ -30,12 +30,15 @@ MOST_SCALE = 10.0
 MOST_TRANSLATION_MM = 1e4
 
 
+Arrays = Mapping[str, NDArray[Any]]
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a task gives: a result for the line, arrays for files."""
 
     result: Result
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Arrays
 
 
 class Engine:
@@ -96,6 +99,14 @@ class Engine:
             InputError: the parameters are not this model's, or out of all proportion.
         """
         return self._labels.get_or_make((parameters, grid), partial(self._voxelize, parameters, grid))
+
+    def model_sha256(self) -> str:
+        """Return the shape model's checksum.
+
+        Raises:
+            InputError: its file is missing or damaged.
+        """
+        return self._whole_model().checksum
 
     def body(self, settings: ScanSettings, grid: GridSpec) -> Body:
         """Return the heart in its surroundings, with default tissues.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from FedSimCore.ct.recipe import GridNumbers, LabelTissue, Recipe
+from FedSimCore.ct.recipe import LabelTissue, Recipe
 from FedSimCore.ct.scanners import scanner as named_scanner
 from FedSimCore.worker.protocol import RenderTask
 
@@ -28,7 +28,7 @@ def recipe_of(task: RenderTask, number: int, model_sha256: str, provenance: Mapp
     return Recipe(
         parameters=task.parameters,
         model_sha256=model_sha256,
-        grid=GridNumbers(shape=task.grid.shape, affine=task.grid.affine),
+        grid=task.grid,
         scanner=scanner,
         materials={label: LabelTissue(**material.model_dump()) for label, material in task.materials.items()},
         surroundings=task.surroundings,

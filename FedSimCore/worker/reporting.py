@@ -1,13 +1,16 @@
-"""Progress of a task made of parts: one fraction and one estimate of the time that remains."""
+"""Progress of a task made of parts: one fraction, one estimate of the time that remains, and what is done already."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
 
 from FedSimCore.progress import Progress as ProgressCallback
-from FedSimCore.worker.protocol import Progress
+from FedSimCore.worker.protocol import Progress, RenderPart
 
 # People read no faster, and the pipe should not be the work.
 _SHORTEST_INTERVAL_S = 0.05
@@ -22,9 +25,17 @@ class Reporter:
         request: id of the request.
         send: where messages go.
         check: called with every report; raises to end the work.
+        hand_over: delivers a part of the answer with its arrays, before the rest of it is done.
     """
 
-    def __init__(self, request: int, send: Callable[[Progress], None], check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        request: int,
+        send: Callable[[Progress], None],
+        check: Callable[[], None],
+        hand_over: Callable[[RenderPart, Mapping[str, NDArray[Any]]], None],
+    ) -> None:
+        self.hand_over = hand_over
         self._request = request
         self._send = send
         self.check = check

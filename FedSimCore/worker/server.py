@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from FedSimCore.errors import CancelledError, FedSimError, InputError
 from FedSimCore.worker import analysis, imaging
 from FedSimCore.worker.device import DevicePreference, device_report, free_memory_mb
-from FedSimCore.worker.engine import Answer, Engine
+from FedSimCore.worker.engine import Answer, Arrays, Engine
 from FedSimCore.worker.exchange import read_arrays, remove_arrays, write_arrays
 from FedSimCore.worker.interruption import InterruptionPoints
 from FedSimCore.worker.protocol import (
@@ -29,9 +30,11 @@ from FedSimCore.worker.protocol import (
     LabelsTask,
     MeasureTask,
     ModeTableTask,
+    Part,
     PreviewTask,
     Ready,
     RegionHistogramTask,
+    RenderPart,
     RenderTask,
     read_command,
 )
@@ -119,11 +122,16 @@ class Server:
 
     def _answer(self, job: Job) -> Answer:
         task, engine = job.request.task, self._engine
-        report = Reporter(job.request.id, self._output.send, job.check)
+        report = Reporter(job.request.id, self._output.send, job.check, partial(self._hand_over, job))
         if type(task) in _HANDLERS_OF_ARRAYS:
             arrays = read_arrays(self._exchange, job.request.arrays)
             return _HANDLERS_OF_ARRAYS[type(task)](engine, task, arrays, report)
         return _HANDLERS[type(task)](engine, task, report)
+
+    def _hand_over(self, job: Job, result: RenderPart, arrays: Arrays) -> None:
+        job.check()
+        files = write_arrays(self._exchange, arrays)
+        self._output.send(Part(id=job.request.id, result=result, arrays=files))
 
     def _failure(self, number: int, error: Exception) -> Failure:
         if isinstance(error, FedSimError):

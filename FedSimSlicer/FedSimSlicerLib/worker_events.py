@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from FedSimCore.worker.protocol import DeviceReport, Result
+    from FedSimCore.worker.protocol import DeviceReport, RenderPart, Result
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,23 @@ class RequestProgress:
 
 
 @dataclass(frozen=True, eq=False)
+class RequestPart:
+    """A part of a request's answer; the rest is still being computed.
+
+    Attributes:
+        channel: of the request.
+        request: number that ``WorkerClient.submit`` gave.
+        result: what it is a part of, e.g. the scan of one of a rendering's scanners.
+        arrays: the part's arrays, indexed (i, j, k). The request's :class:`RequestDone` holds the same arrays again.
+    """
+
+    channel: str
+    request: int
+    result: RenderPart
+    arrays: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class RequestDone:
     """A request is answered.
 
@@ -52,7 +69,7 @@ class RequestDone:
         channel: of the request.
         request: number that ``WorkerClient.submit`` gave.
         result: a result model of :mod:`FedSimCore.worker.protocol`.
-        arrays: the result's arrays, indexed (i, j, k); yours to keep.
+        arrays: the result's arrays, indexed (i, j, k), those of its parts among them; yours to keep.
         seconds: the worker's time.
     """
 
@@ -90,6 +107,6 @@ class RequestCancelled:
     request: int
 
 
-RequestEvent = RequestProgress | RequestDone | RequestFailed | RequestCancelled
+RequestEvent = RequestProgress | RequestPart | RequestDone | RequestFailed | RequestCancelled
 WorkerEvent = WorkerReady | WorkerCrashed | WorkerFailed
 Event = WorkerEvent | RequestEvent

@@ -15,6 +15,7 @@ from FedSimSlicerLib.worker_events import (
     RequestCancelled,
     RequestEvent,
     RequestFailed,
+    RequestPart,
     RequestProgress,
     WorkerEvent,
 )
@@ -41,6 +42,7 @@ class Pending:
         fate: whether an answer is still wanted.
         sent: it was handed to the worker.
         settled: its last event is in the queue.
+        parts: arrays of its answer that have come already.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Pending:
     fate: Fate = field(default=Fate.WANTED, init=False)
     sent: bool = field(default=False, init=False)
     settled: bool = field(default=False, init=False)
+    parts: dict[str, Any] = field(default_factory=dict, init=False)
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,13 @@ class Ledger:
             if request is not None and not request.settled:
                 self._events.put((request, event(request.channel)))
 
+    def keep(self, number: int, arrays: Mapping[str, Any]) -> None:
+        """Keep arrays of a part of an answer until the request ends."""
+        with self._change:
+            request = self._pending.get(number)
+            if request is not None:
+                request.parts.update(arrays)
+
     def settle(self, number: int, event: Callable[[str], RequestEvent]) -> None:
         """Tell the end of a request: what ``event`` makes of its channel."""
         with self._change:
@@ -176,7 +186,7 @@ class Ledger:
             if request is None:
                 return event
             with self._change:
-                last = not isinstance(event, RequestProgress)
+                last = not isinstance(event, RequestProgress | RequestPart)
                 if last:
                     self._pending.pop(request.number, None)
                 if request.fate is Fate.WANTED and not isinstance(event, RequestCancelled):

@@ -15,6 +15,7 @@ from FedSimSlicerLib.worker_events import (
     RequestCancelled,
     RequestDone,
     RequestFailed,
+    RequestPart,
     RequestProgress,
     WorkerEvent,
 )
@@ -39,12 +40,14 @@ class Reply:
         progress: takes every step.
         failed: takes the failure, whose sentence is for the user.
         cancelled: called after a cancellation.
+        part: takes a part of the answer that is done before the rest.
     """
 
     done: Callable[[RequestDone], None]
     progress: Callable[[RequestProgress], None] = _nothing
     failed: Callable[[RequestFailed], None] = _nothing
     cancelled: Callable[[RequestCancelled], None] = _nothing
+    part: Callable[[RequestPart], None] = _nothing
 
 
 class WorkerService:
@@ -105,6 +108,10 @@ class WorkerService:
         if isinstance(event, RequestProgress):
             if event.request in self._replies:
                 self._replies[event.request].progress(event)
+            return
+        if isinstance(event, RequestPart):
+            if event.request in self._replies:
+                self._replies[event.request].part(event)
             return
         if not isinstance(event, RequestDone | RequestFailed | RequestCancelled):
             self.status.emit(event)

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from FedSimSlicerLib.worker_events import (
     RequestCancelled,
     RequestDone,
-    RequestEvent,
     RequestFailed,
+    RequestPart,
     RequestProgress,
     WorkerCrashed,
     WorkerFailed,
@@ -220,39 +219,51 @@ class Supervisor:
             self.state = WorkerState.READY
             self._ledger.tell(WorkerReady(reply.device))
             return True
-        if isinstance(reply, protocol.Progress | protocol.Done | protocol.Failure | protocol.Cancelled):
+        if not isinstance(reply, protocol.Hello | protocol.Unusable | protocol.Ready):
             self._deliver(reply)
         return False
 
-    def _deliver(self, reply: protocol.Progress | protocol.Done | protocol.Failure | protocol.Cancelled) -> None:
+    def _deliver(
+        self, reply: protocol.Progress | protocol.Part | protocol.Done | protocol.Failure | protocol.Cancelled
+    ) -> None:
         from FedSimCore.worker import protocol
 
-        if isinstance(reply, protocol.Done):
-            self._ledger.settle(reply.id, self._done(reply))
-        elif isinstance(reply, protocol.Cancelled):
-            self._ledger.settle(reply.id, partial(RequestCancelled, request=reply.id))
-        elif isinstance(reply, protocol.Progress):
+        if isinstance(reply, protocol.Progress):
             told = reply.model_dump(exclude={"type", "id"})
             self._ledger.note(reply.id, partial(RequestProgress, request=reply.id, **told))
+        elif isinstance(reply, protocol.Part | protocol.Done):
+            self._deliver_arrays(reply)
+        elif isinstance(reply, protocol.Cancelled):
+            self._ledger.settle(reply.id, partial(RequestCancelled, request=reply.id))
         elif reply.id is not None:
             told = reply.model_dump(include={"cause", "sentence", "details"})
             self._ledger.settle(reply.id, partial(RequestFailed, request=reply.id, **told))
 
-    def _done(self, reply: protocol.Done) -> Callable[[str], RequestEvent]:
+    def _deliver_arrays(self, reply: protocol.Part | protocol.Done) -> None:
         """Fetch the arrays, here and not in the GUI's thread; those that nobody wants are removed unread."""
         from FedSimCore.errors import InputError
+        from FedSimCore.worker import protocol
         from FedSimCore.worker.exchange import read_arrays, remove_arrays
 
         assert self._process is not None
-        arrays: dict[str, Any] = {}
+        number, arrays = reply.id, dict[str, Any]()
+        request = self._ledger.wanted(number)
         try:
-            if self._ledger.wanted(reply.id):
+            if request is not None:
                 arrays = read_arrays(self._process.exchange, reply.arrays)
             else:
                 remove_arrays(self._process.exchange, reply.arrays)
         except InputError as error:
-            return partial(RequestFailed, request=reply.id, cause="lost", sentence=str(error))
-        return partial(RequestDone, request=reply.id, result=reply.result, arrays=arrays, seconds=reply.seconds)
+            lost = partial(RequestFailed, request=number, cause="lost", sentence=str(error))
+            self._ledger.settle(number, lost)
+            return
+        if isinstance(reply, protocol.Part):
+            self._ledger.keep(number, arrays)
+            self._ledger.note(number, partial(RequestPart, request=number, result=reply.result, arrays=arrays))
+            return
+        whole = {**(request.parts if request is not None else {}), **arrays}
+        done = partial(RequestDone, request=number, result=reply.result, arrays=whole, seconds=reply.seconds)
+        self._ledger.settle(number, done)
 
     def _write(self, process: WorkerProcess, over: threading.Event) -> None:
         while (order := self._ledger.take(over)) is not None:

@@ -7,9 +7,10 @@ torch; scanners and tissues are named here and looked up by the worker.
 
 from __future__ import annotations
 
-from FedSimCore.worker.protocol.messages import MOST_VOXELS, ArrayFile, GridSpec, Message, Row
+from FedSimCore.volumes.grid_spec import MOST_VOXELS, GridSpec, Row
+from FedSimCore.worker.protocol.messages import ArrayFile, Message
 from FedSimCore.worker.protocol.reading import read_command, read_reply
-from FedSimCore.worker.protocol.replies import Cancelled, Done, Failure, Hello, Progress, Ready, Reply, Unusable
+from FedSimCore.worker.protocol.replies import Cancelled, Done, Failure, Hello, Part, Progress, Ready, Reply, Unusable
 from FedSimCore.worker.protocol.results import (
     DescribeResult,
     DeviceReport,
@@ -22,6 +23,7 @@ from FedSimCore.worker.protocol.results import (
     PreviewResult,
     RegionHistogramResult,
     RegionHistogramRow,
+    RenderPart,
     RenderResult,
     Result,
     ScanRow,
@@ -69,6 +71,7 @@ __all__ = [
     "ModeRow",
     "ModeTableResult",
     "ModeTableTask",
+    "Part",
     "PreviewResult",
     "PreviewTask",
     "Progress",
@@ -76,6 +79,7 @@ __all__ = [
     "RegionHistogramResult",
     "RegionHistogramRow",
     "RegionHistogramTask",
+    "RenderPart",
     "RenderResult",
     "RenderTask",
     "Reply",

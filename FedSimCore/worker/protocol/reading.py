@@ -12,6 +12,7 @@ from FedSimCore.worker.protocol.replies import (
     Done,
     Failure,
     Hello,
+    Part,
     Progress,
     Ready,
     Reply,
@@ -33,7 +34,7 @@ def read_command(line: bytes) -> Request | Cancel:
     return _read(_COMMANDS, line, "request")
 
 
-def read_reply(line: bytes) -> Hello | Ready | Unusable | Progress | Done | Failure | Cancelled:
+def read_reply(line: bytes) -> Hello | Ready | Unusable | Progress | Part | Done | Failure | Cancelled:
     """Read one line of the worker's output.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
-from FedSimCore.worker.protocol.results import DeviceReport, Result
+from FedSimCore.worker.protocol.results import DeviceReport, RenderPart, Result
 
 
 class Hello(BaseModel):
@@ -55,8 +55,17 @@ class Progress(Message):
     remaining_s: float | None
 
 
+class Part(Message):
+    """A part of a request's answer, sent before the rest of it is done. Its arrays are not sent again."""
+
+    type: Literal["part"] = "part"
+    id: int
+    result: RenderPart
+    arrays: dict[str, ArrayFile]
+
+
 class Done(Message):
-    """A request is answered."""
+    """A request is answered; ``arrays`` are those that came with no :class:`Part`."""
 
     type: Literal["done"] = "done"
     id: int
@@ -89,4 +98,4 @@ class Cancelled(Message):
     id: int
 
 
-Reply = Annotated[Hello | Ready | Unusable | Progress | Done | Failure | Cancelled, Field(discriminator="type")]
+Reply = Annotated[Hello | Ready | Unusable | Progress | Part | Done | Failure | Cancelled, Field(discriminator="type")]

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from FedSimCore.shape.parameters import HeartParameters
-from FedSimCore.worker.protocol.messages import GridSpec, Message
+from FedSimCore.volumes.grid_spec import GridSpec
+from FedSimCore.worker.protocol.messages import Message
 
 
 class DeviceReport(Message):
@@ -42,12 +43,22 @@ class MeasurementRow(Message):
 
 
 class ScanRow(Message):
-    """One scan of a rendering: its scanner's key and name, and the name of its array."""
+    """One scan of a rendering.
+
+    Attributes:
+        scanner: key of its scanner.
+        name: of its scanner.
+        array: name of its array.
+        seconds: that it took.
+        recipe: all that decides its voxels, as ``fedsim simulate --from`` reads it from a JSON file
+            (:class:`FedSimCore.ct.recipe.Recipe`).
+    """
 
     scanner: str
     name: str
     array: str
     seconds: float
+    recipe: dict[str, Any]
 
 
 class ModeRow(Message):
@@ -109,8 +120,25 @@ class PreviewResult(Message):
     reused: Literal["nothing", "body", "scene"]
 
 
+class RenderPart(Message):
+    """One image of a :class:`RenderTask`, told as soon as it is done.
+
+    Attributes:
+        grid: of its arrays: ``scan.array``, and with the first part ``labels``.
+        scan: the image.
+        number: of the scanner in the task, from 0.
+        count: of the task's scanners.
+    """
+
+    kind: Literal["render"] = "render"
+    grid: GridSpec
+    scan: ScanRow
+    number: int
+    count: int
+
+
 class RenderResult(Message):
-    """Answer to :class:`RenderTask`."""
+    """Answer to :class:`RenderTask`; its arrays came with the parts before."""
 
     kind: Literal["render"] = "render"
     grid: GridSpec

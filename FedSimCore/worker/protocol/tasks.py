@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from FedSimCore.shape.parameters import HeartParameters
-from FedSimCore.worker.protocol.messages import ArrayFile, GridSpec, Message, Row
+from FedSimCore.volumes.grid_spec import GridSpec, Row
+from FedSimCore.worker.protocol.messages import ArrayFile, Message
 
 
 class Material(Message):
@@ -50,7 +51,7 @@ class ScanSettings(Message):
     """
 
     parameters: HeartParameters
-    materials: dict[int, Material] = Field(default={})
+    materials: dict[Annotated[int, Field(ge=1, le=255)], Material] = Field(default={})
     phase: str | None = None
     surroundings: Literal["thorax", "fat", "none"]
     body_seed: int = Field(default=0, ge=0)

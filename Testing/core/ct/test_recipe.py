@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from FedSimCore.ct.recipe import GridNumbers, LabelTissue, Recipe, read_recipe, simulate, write_recipe
+from FedSimCore.ct.recipe import LabelTissue, Recipe, read_recipe, simulate, write_recipe
 from FedSimCore.ct.scanners import scanner
 from FedSimCore.errors import InputError
 from FedSimCore.progress import silent
@@ -29,7 +29,13 @@ GRID = GridSpec.of(Grid.centered((24, 20, 22), (6.0, 7.0, 6.5), (10, -5, 28)))
 
 
 class Unheard:
-    """A reporter that nobody listens to."""
+    """A reporter that keeps what is handed over and is silent of everything else."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Any] = {}
+
+    def hand_over(self, _: Any, arrays: dict[str, Any]) -> None:
+        self.arrays.update(arrays)
 
     def check(self) -> None:
         """Go on."""
@@ -51,20 +57,22 @@ def task() -> RenderTask:
 
 
 def test_a_recipe_of_the_modules_scan_gives_the_same_voxels(tmp_path: Path) -> None:
-    engine = Engine("cpu", None)
-    answer = imaging.render(engine, task(), Unheard())  # type: ignore[arg-type]
+    engine, report = Engine("cpu", None), Unheard()
+    answer = imaging.render(engine, task(), report)  # type: ignore[arg-type]
     for number in range(2):
         path = tmp_path / "scan.json"
         write_recipe(recipe_of(task(), number, builtin_model(None).checksum, {"patient": "Jane"}), path)
         repeated = simulate(read_recipe(path), builtin_model(None))
         assert repeated.image.grid.same_as(GRID.grid())
-        np.testing.assert_allclose(repeated.image.array, answer.arrays[f"hu_{number}"], atol=0.01)
+        np.testing.assert_allclose(repeated.image.array, report.arrays[f"hu_{number}"], atol=0.01)
+        told = answer.result.scans[number].recipe  # type: ignore[union-attr]
+        assert {**told, "provenance": {"patient": "Jane"}} == json.loads(path.read_text())
 
 
 def test_materials_change_their_label_alone() -> None:
     plain = Recipe(
         parameters=HEART,
-        grid=GridNumbers(shape=GRID.shape, affine=GRID.affine),
+        grid=GRID,
         scanner=scanner("adult").with_changes(views=32),
         surroundings="none",
         noise_seed=None,

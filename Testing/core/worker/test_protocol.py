@@ -88,7 +88,7 @@ def test_an_array_of_complex_numbers_has_no_place(tmp_path: Path) -> None:
 
 def test_parts_make_one_fraction() -> None:
     told: list[p.Progress] = []
-    report = Reporter(1, told.append, lambda: None)
+    report = Reporter(1, told.append, lambda: None, lambda result, arrays: None)
     for number, progress in enumerate(report.parts([1, 3])):
         progress(0, 2, f"part {number}")
         with report.part(0.5, 1.0) as inner:
@@ -100,7 +100,7 @@ def test_remaining_time_is_what_the_work_took_so_far_scaled_up(monkeypatch: pyte
     now = [0.0]
     monkeypatch.setattr("FedSimCore.worker.reporting.time.monotonic", lambda: now[0])
     told: list[p.Progress] = []
-    report = Reporter(1, told.append, lambda: None)
+    report = Reporter(1, told.append, lambda: None, lambda result, arrays: None)
     for now[0], done in ((0.5, 1), (2.0, 2), (2.01, 3), (6.0, 6)):
         report(done, 8, "work")
     assert [(m.step, m.remaining_s) for m in told] == [(1, None), (2, pytest.approx(6)), (6, pytest.approx(2))]
