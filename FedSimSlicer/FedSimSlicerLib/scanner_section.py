@@ -26,9 +26,8 @@ class NumberField:
 
     def __init__(self, field: ScannerField, accept: Accept) -> None:
         self.field = field
-        self.cell = CheckedEdit(
-            lambda text: accept(field.name, field.parse(text)), field.tip, may_be_empty=field.optional
-        )
+        self._accept = accept
+        self.cell = CheckedEdit(self._accept_text, field.tip, may_be_empty=field.optional)
         self.widget = self.cell.edit
 
     def show(self, value: Any, preset: Any) -> None:

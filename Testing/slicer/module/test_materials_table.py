@@ -67,7 +67,7 @@ def hounsfield_of_blood(kvp, density, iodine):
     return 1000 * ((weights @ blood) / (weights @ water) - 1)
 
 
-@pytest.mark.parametrize("kvp, phase", [(120, "arterial"), (80, "venous"), (100, "none")])
+@pytest.mark.parametrize(("kvp", "phase"), [(120, "arterial"), (80, "venous"), (100, "none")])
 def test_the_hu_are_those_that_the_command_prints(panel, state, rows, kvp, phase):
     choose_in(panel.ui.phaseBox, phase)
     choose_in(panel.scanner.rows["kvp"].widget, kvp)
@@ -104,8 +104,10 @@ def test_only_what_differs_from_the_default_is_kept_and_marked(rows, state):
     default = shown(rows["lv"])
     type_into(rows["lv"].density.edit, "1.2")
     assert json.loads(state.materials) == {"1": {"base": "blood_left", "density_g_cm3": 1.2}}
-    assert rows["lv"].density.edit.font.italic() and not rows["lv"].iodine.edit.font.italic()
-    assert rows["lv"].reset.enabled and not rows["myo"].reset.enabled
+    assert rows["lv"].density.edit.font.italic()
+    assert not rows["lv"].iodine.edit.font.italic()
+    assert rows["lv"].reset.enabled
+    assert not rows["myo"].reset.enabled
     type_into(rows["lv"].density.edit, default[1])
     assert json.loads(state.materials) == {}
     assert shown(rows["lv"]) == default
@@ -113,7 +115,7 @@ def test_only_what_differs_from_the_default_is_kept_and_marked(rows, state):
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    ("text", "told"),
     [
         ("dense", "is 'dense', which is no number; give 0 to 25 g/cm³"),
         ("nan", "cannot be nan"),
@@ -129,17 +131,21 @@ def test_a_wrong_density_is_refused_at_the_cell_and_the_old_one_stays(rows, stat
     before, sent = shown(rows["rv"]), state.materials
     type_into(cell.edit, text, leave=False)
     if text:
-        assert told in cell.reason.text and cell.reason.visible
+        assert told in cell.reason.text
+        assert cell.reason.visible
         assert "right ventricle" in cell.reason.text
-        assert cell.edit.text == text and "#c62828" in cell.edit.styleSheet
+        assert cell.edit.text == text
+        assert "#c62828" in cell.edit.styleSheet
     assert state.materials == sent
     type_into(cell.edit, text)
     assert shown(rows["rv"]) == before
     assert state.materials == sent
-    assert told in cell.reason.text and told in cell.edit.toolTip
+    assert told in cell.reason.text
+    assert told in cell.edit.toolTip
     assert not cell.edit.styleSheet
     type_into(cell.edit, "1.31")
-    assert not cell.reason.visible and told not in cell.edit.toolTip
+    assert not cell.reason.visible
+    assert told not in cell.edit.toolTip
     assert json.loads(state.materials)["3"]["density_g_cm3"] == 1.31
 
 
@@ -154,7 +160,8 @@ def test_what_is_typed_stays_while_the_heart_moves(rows, state):
     type_into(rows["ra"].iodine.edit, "x", leave=False)
     state.weights = [0.5, -0.5]
     state.body_seed = 3
-    assert rows["ra"].iodine.edit.text == "x" and rows["ra"].iodine.reason.visible
+    assert rows["ra"].iodine.edit.text == "x"
+    assert rows["ra"].iodine.reason.visible
     type_into(rows["ra"].iodine.edit, "12.", leave=False)
     state.body_seed = 4
     assert rows["ra"].iodine.edit.text == "12."
@@ -182,10 +189,11 @@ def test_a_phase_sets_the_iodine_of_all_rows_and_leaves_density_and_base(panel, 
 
 def test_the_phases_are_told_in_words_and_the_first_is_the_scanners(panel, rows, state):
     box = panel.ui.phaseBox
-    assert [box.itemData(row) for row in range(box.count)][0] == ""
+    assert next(box.itemData(row) for row in range(box.count)) == ""
     assert "Arterial, whole heart" in box.currentText
     choose_in(panel.ui.presetBox, "chest-venous")
-    assert "Venous" in box.currentText and state.phase == ""
+    assert "Venous" in box.currentText
+    assert state.phase == ""
     assert rows["lv"].iodine.edit.text == "2.1"
 
 
@@ -198,10 +206,12 @@ def test_one_row_and_all_rows_are_reset(panel, rows, state):
     type_into(rows["lv"].iodine.edit, "wrong")
     click(rows["lv"].reset)
     assert list(json.loads(state.materials)) == ["3"]
-    assert shown(rows["lv"]) == defaults["lv"] and not rows["lv"].iodine.reason.visible
+    assert shown(rows["lv"]) == defaults["lv"]
+    assert not rows["lv"].iodine.reason.visible
     click(panel.ui.resetTissuesButton)
     assert {key: shown(row) for key, row in rows.items()} == defaults
-    assert state.phase == "" and json.loads(state.materials) == {}
+    assert state.phase == ""
+    assert json.loads(state.materials) == {}
     assert not panel.ui.resetTissuesButton.enabled
 
 
@@ -212,7 +222,8 @@ def test_a_saved_set_of_tissues_comes_back_under_another_scanner(panel, rows, st
     dialogs.answer(str(tmp_path / "mine"))
     click(panel.ui.saveTissuesButton)
     saved = json.loads((tmp_path / "mine.json").read_text())
-    assert saved["schema"] == "fedsim/materials/1" and saved["phase"] == "arterial"
+    assert saved["schema"] == "fedsim/materials/1"
+    assert saved["phase"] == "arterial"
     assert saved["regions"]["lv"] == {"base": "blood_left", "density_g_cm3": 1.06, "iodine_mg_ml": 11.5}
     assert list(saved["regions"]) == [region.key for region in regions()]
     click(panel.ui.resetTissuesButton)
@@ -232,7 +243,7 @@ GOOD = {"schema": "fedsim/materials/1", "phase": "venous", "regions": {"lv": {"b
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    ("content", "told"),
     [
         ("{", "is not a readable JSON file"),
         ("[]", "says schema None where 'fedsim/materials/1' is needed"),
@@ -255,7 +266,8 @@ def test_a_bad_file_of_tissues_is_told_and_changes_nothing(opened, dialogs, tmp_
     dialogs.answer(str(path))
     click(panel.ui.loadTissuesButton)
     (sentence,) = session.messages
-    assert told in sentence and str(path) in sentence
+    assert told in sentence
+    assert str(path) in sentence
     assert (session.state.materials, session.state.phase) == before
 
 
@@ -270,11 +282,13 @@ def test_a_folder_that_cannot_be_written_is_told(opened, dialogs, tmp_path):
 def test_a_scene_with_unreadable_settings_is_mended_and_told(opened):
     panel, session = opened
     session.state.materials = '{"1": {"base": "wine"}}'
-    assert "There is no tissue 'wine'" in session.messages[-1] and "defaults again" in session.messages[-1]
+    assert "There is no tissue 'wine'" in session.messages[-1]
+    assert "defaults again" in session.messages[-1]
     assert session.state.materials == "{}"
     session.state.scanner_changes = "[1"
     assert "cannot be read" in session.messages[-1]
-    assert session.state.scanner == "adult" and panel.widget.enabled
+    assert session.state.scanner == "adult"
+    assert panel.widget.enabled
 
 
 def test_the_table_needs_no_torch():
@@ -289,7 +303,7 @@ def test_the_table_needs_no_torch():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("factor, widest", [(1.0, 300), (1.5, 372)])
+@pytest.mark.parametrize(("factor", "widest"), [(1.0, 300), (1.5, 372)])
 def test_the_panel_is_narrow_enough_for_400_pixels(application, panel, rows, factor, widest):
     font = panel.widget.font
     font.setPointSizeF(font.pointSizeF() * factor)
@@ -325,9 +339,13 @@ def test_tissues_and_scanner_come_back_with_a_saved_scene_and_change_the_quick_c
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)
     slicer.mrmlScene.Clear(False)
-    assert lv.iodine.edit.text == "18" and panel.scanner.rows["mas"].widget.text == "140" and panel.ui.noiseBox.checked
+    assert lv.iodine.edit.text == "18"
+    assert panel.scanner.rows["mas"].widget.text == "140"
+    assert panel.ui.noiseBox.checked
     slicer.util.loadScene(path)
-    assert lv.iodine.edit.text == "0" and int(lv.hounsfield.text) == expected_without
-    assert panel.scanner.rows["mas"].widget.text == "60" and not panel.ui.noiseBox.checked
+    assert lv.iodine.edit.text == "0"
+    assert int(lv.hounsfield.text) == expected_without
+    assert panel.scanner.rows["mas"].widget.text == "60"
+    assert not panel.ui.noiseBox.checked
     assert session.state.noise_seed == 5
-    assert list(scanners())[0] == session.state.scanner
+    assert next(iter(scanners())) == session.state.scanner

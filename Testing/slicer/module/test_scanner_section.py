@@ -84,7 +84,8 @@ def test_every_field_changes_the_scanner_is_marked_and_is_reset(panel, state):
     assert panel.ui.presetBox.font.italic()
     click(panel.ui.resetScannerButton)
     assert told_to_the_worker(state) == scanners()["adult"]
-    assert json.loads(state.scanner_changes) == {} and not panel.ui.resetScannerButton.enabled
+    assert json.loads(state.scanner_changes) == {}
+    assert not panel.ui.resetScannerButton.enabled
 
 
 def test_a_value_typed_back_to_the_presets_is_no_change(panel, state):
@@ -94,7 +95,7 @@ def test_a_value_typed_back_to_the_presets_is_no_change(panel, state):
 
 
 @pytest.mark.parametrize(
-    "name, text, told",
+    ("name", "text", "told"),
     [
         ("mas", "much", "Dose cannot be 'much', which is no number."),
         ("mas", "0", "Dose cannot be 0: input should be greater than 0."),
@@ -117,7 +118,8 @@ def test_an_impossible_setting_is_refused_at_the_field(panel, state, name, text,
     row = panel.scanner.rows[name]
     before = row.widget.text
     type_into(row.widget, text)
-    assert row.cell.reason.visible and row.cell.reason.text.startswith(told)
+    assert row.cell.reason.visible
+    assert row.cell.reason.text.startswith(told)
     assert row.widget.toolTip == row.cell.reason.text
     assert row.widget.text == before
     assert json.loads(state.scanner_changes) == {}
@@ -128,12 +130,14 @@ def test_a_single_energy_takes_the_place_of_the_voltage(panel, state):
     at_120_kvp = int(blood.text)
     type_into(panel.scanner.rows["monochromatic_kev"].widget, "70")
     at_70_kev = int(blood.text)
-    assert not panel.scanner.rows["kvp"].widget.enabled and "70 keV" in panel.ui.beamLabel.text
+    assert not panel.scanner.rows["kvp"].widget.enabled
+    assert "70 keV" in panel.ui.beamLabel.text
     choose_in(panel.ui.presetBox, "monochromatic")
     assert int(blood.text) == at_70_kev != at_120_kvp
     type_into(panel.scanner.rows["monochromatic_kev"].widget, "")
     assert told_to_the_worker(state).monochromatic_kev is None
-    assert int(blood.text) == at_120_kvp and panel.scanner.rows["kvp"].widget.enabled
+    assert int(blood.text) == at_120_kvp
+    assert panel.scanner.rows["kvp"].widget.enabled
 
 
 def test_a_saved_scanner_is_read_by_fedsim_and_comes_back_without_its_file(panel, state, scene, dialogs, tmp_path):
@@ -170,7 +174,7 @@ def entry(**fields):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    ("content", "told"),
     [
         ("no json", "is not a readable JSON file"),
         (json.dumps({"schema": "fedsim/tissues/1", "tissues": []}), "'fedsim/scanners/1' is needed"),
@@ -187,7 +191,8 @@ def test_a_bad_file_of_a_scanner_is_told_and_changes_nothing(opened, dialogs, tm
     dialogs.answer(str(path))
     click(panel.ui.loadScannerButton)
     (sentence,) = session.messages
-    assert told in sentence and str(path) in sentence
+    assert told in sentence
+    assert str(path) in sentence
     assert told_to_the_worker(session.state) == scanners()["adult"]
 
 
@@ -211,7 +216,8 @@ def test_a_wrong_seed_is_refused_with_the_reason(panel, state, text):
     field = panel.person.body_seed
     type_into(field.edit, text)
     assert "give a whole number from 0 to 2147483647" in field.reason.text
-    assert state.body_seed == 0 and field.edit.text == "0"
+    assert state.body_seed == 0
+    assert field.edit.text == "0"
 
 
 def test_the_wheel_of_a_scrolling_panel_changes_nothing(panel, state):

@@ -46,7 +46,8 @@ def type_into(edit: Any, text: str, leave: bool = True) -> None:
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
 
-    assert edit.enabled and edit.visible
+    assert edit.enabled
+    assert edit.visible
     edit.selectAll()
     QTest.keyClicks(edit, text) if text else QTest.keyClick(edit, Qt.Key_Delete)
     if leave:
@@ -58,7 +59,8 @@ def click(button: Any) -> None:
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
 
-    assert button.enabled and button.visible
+    assert button.enabled
+    assert button.visible
     QTest.mouseClick(button, Qt.LeftButton)
 
 
@@ -67,7 +69,8 @@ def choose_in(box: Any, data: Any) -> None:
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
 
-    assert box.enabled and box.visible
+    assert box.enabled
+    assert box.visible
     wanted = box.findData(data)
     assert wanted >= 0, f"no item {data!r} in {[box.itemText(row) for row in range(box.count)]}"
     while box.currentIndex != wanted:
