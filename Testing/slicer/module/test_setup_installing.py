@@ -158,6 +158,44 @@ def test_what_cannot_be_found_becomes_a_sentence(site_packages, asked, shop, ins
     assert sentence.startswith("A package was not found for this Python and system")
 
 
+def test_a_network_that_is_not_there_becomes_a_sentence(site_packages, asked, installer_for, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nothing-listens-here")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    asked.answer(OK, *ANSWERS_TO_A_FAILURE)
+    assert installer_for("fedsim-a>=1").install().startswith("The internet could not be reached")
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/opt/Slicer/lib'",
+            "Slicer's folder may not be written",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [WinError 5] Access is denied: 'C:\\Slicer'",
+            "Slicer's folder may not be written",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "The disk is full",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 2] No such file or directory: "
+            "'C:\\Slicer\\lib\\Python\\Lib\\site-packages\\torch-2.13.0.dist-info\\licenses'",
+            "A path is longer than Windows allows",
+        ),
+        ("ERROR: The wheel is odd.", "The installation failed (ERROR: The wheel is odd.); see the Python console"),
+        ("", "The installation failed (pip does not say why)"),
+    ],
+)
+def test_what_pip_prints_is_told_in_plain_words(application, printed, told):
+    from FedSimSlicerLib.pip_output import explain_failure
+
+    assert explain_failure(["Collecting torch", printed, ""]).startswith(told)
+
+
 def test_a_folder_of_wheels_serves_without_internet(site_packages, asked, installer_for, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nothing-listens-here")
     folder = tmp_path / "wheels with a blank"
