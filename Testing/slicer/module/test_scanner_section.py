@@ -165,7 +165,7 @@ def test_a_saved_scanner_is_read_by_fedsim_and_comes_back_without_its_file(panel
     slicer.util.loadScene(scene_file)
     from FedSimSlicerLib.state import ModuleState
 
-    loaded = ModuleState(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
+    loaded = ModuleState(slicer.util.getNode("State of the panel"))
     assert told_to_the_worker(loaded) == wanted.with_changes(mas=78)
 
 

@@ -21,7 +21,7 @@ class SceneOnly:
         from FedSimSlicerLib.signal import Signal
         from FedSimSlicerLib.state import ModuleState
 
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "FedSimSlicer")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "State of the panel")
         self.state: Any = ModuleState(node)
         self.state_changed: Signal[[Any]] = Signal()
         self.message: Signal[[str]] = Signal()
