@@ -48,7 +48,7 @@ class PersonSection:
     Args:
         surroundings: qt combo box to fill.
         noise: qt.QCheckBox.
-        form: qt.QGridLayout; rows 1 and 3 take the seeds, the reasons follow below.
+        form: qt.QGridLayout; rows 1 and 4 take the seeds, 2 and 5 why one was refused.
         on_changed: called with the name of a field of :class:`Person` and its value.
     """
 
