@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,13 +63,29 @@ class HeartParameters(BaseModel):
 PARAMETERS_SCHEMA = "fedsim/heart-parameters/1"
 
 
-def write_parameters(path: Path, parameters: HeartParameters, model_sha256: str) -> None:
-    """Write parameters as JSON, with the checksum of the model they belong to.
+def parameters_content(
+    parameters: HeartParameters, model_sha256: str, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what a file of parameters holds: the checksum of the model they belong to, and where they come from.
+
+    Args:
+        parameters: the heart.
+        model_sha256: checksum of its shape model.
+        provenance: JSON values for people, e.g. date and patient; nothing reads them.
+    """
+    content = {"schema": PARAMETERS_SCHEMA, "model_sha256": model_sha256, **parameters.model_dump(mode="json")}
+    return {**content, "provenance": dict(provenance)} if provenance else content
+
+
+def write_parameters(
+    path: Path, parameters: HeartParameters, model_sha256: str, provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write parameters as JSON, see :func:`parameters_content`.
 
     Raises:
         DiskError: the file cannot be written.
     """
-    write_json(path, {"schema": PARAMETERS_SCHEMA, "model_sha256": model_sha256, **parameters.model_dump(mode="json")})
+    write_json(path, parameters_content(parameters, model_sha256, provenance))
 
 
 def read_parameters(path: Path, modes: int | None = None, model_sha256: str | None = None) -> HeartParameters:

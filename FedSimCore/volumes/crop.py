@@ -55,6 +55,18 @@ def heart_box_mm(label_map: Volume) -> NDArray[np.float64]:
     return np.stack([centres.min(0) - half, centres.max(0) + half])
 
 
+def cut_to_content(volume: Volume) -> Volume | None:
+    """Return the smallest part of a label map that holds all voxels other than 0, as a view; None if there are none."""
+    array, grid = volume.array, volume.grid
+    used = [np.flatnonzero(array.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    if not all(map(len, used)):
+        return None
+    part = array[tuple(slice(side[0], side[-1] + 1) for side in used)]
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world([side[0] for side in used])
+    return Volume(part, Grid((part.shape[0], part.shape[1], part.shape[2]), affine))
+
+
 def crop_round_heart(
     image: Volume | None,
     label: Volume | None,

@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 from FedSimCore import anatomy
 from FedSimCore.errors import InputError
 from FedSimCore.volumes import Grid, Volume
+from FedSimCore.volumes.crop import cut_to_content
 from FedSimCore.volumes.labels import Scheme, count_values, translate
 from FedSimCore.volumes.resample import resample
 from FedSimSlicerLib.region_names import likely_scheme
@@ -84,7 +85,9 @@ class LabelSource:
         Raises:
             InputError: no region is among them, or label values are of no known scheme.
         """
-        layers = [part for layer in self.layers if (part := _trimmed(layer)) is not None]
+        layers = [
+            Layer(part, each.meanings) for each in self.layers if (part := cut_to_content(each.volume)) is not None
+        ]
         if not layers:
             raise InputError(_("{node} is empty; segment the heart or choose another one.").format(node=self.name))
         grid = _common_grid(layers)
@@ -164,18 +167,6 @@ def _meant(layer: Layer) -> NDArray[np.uint16]:
     for value, meaning in layer.meanings.items():
         result[array == value] = meaning
     return result
-
-
-def _trimmed(layer: Layer) -> Layer | None:
-    """Return the part of a layer that is not 0; None if there is none."""
-    array, grid = layer.volume.array, layer.volume.grid
-    used = [np.flatnonzero(array.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
-    if not all(map(len, used)):
-        return None
-    part = array[tuple(slice(side[0], side[-1] + 1) for side in used)]
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_world([side[0] for side in used])
-    return Layer(Volume(part, Grid((part.shape[0], part.shape[1], part.shape[2]), affine)), layer.meanings)
 
 
 def _common_grid(layers: list[Layer]) -> Grid:

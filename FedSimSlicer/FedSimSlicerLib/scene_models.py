@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -25,19 +25,23 @@ REGION_ATTRIBUTE = "FedSim.Region"
 Points = NDArray[np.float64]
 
 
-def put_models(mesh: HeartMesh, name: str, nodes: Iterable[Any] = ()) -> list[Any]:
+def put_models(
+    mesh: HeartMesh, name: str, nodes: Iterable[Any] = (), labels: Collection[int] | None = None
+) -> list[Any]:
     """Show a heart as model nodes in the regions' colours.
 
     Args:
         mesh: RAS mm.
         name: what new nodes' names begin with, e.g. ``"Heart"`` for ``"Heart Left atrium"``.
         nodes: earlier model nodes, which are updated in place; they keep their looks.
+        labels: of the regions to show; all if None.
 
     Returns:
         The vtkMRMLModelNodes in the order of the regions' labels; regions that the mesh lacks have none.
     """
     known = {node.GetAttribute(REGION_ATTRIBUTE): node for node in nodes}
-    parts = [region for region in anatomy.regions() if region.label in mesh.topology.labels]
+    wanted = set(mesh.topology.labels).intersection(mesh.topology.labels if labels is None else labels)
+    parts = [region for region in anatomy.regions() if region.label in wanted]
     return [_put_model(mesh, region, name, known.get(region.key)) for region in parts]
 
 
