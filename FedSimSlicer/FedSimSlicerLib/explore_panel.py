@@ -8,6 +8,7 @@ import qt
 import slicer
 
 from FedSimCore.errors import FedSimError
+from FedSimSlicerLib.fit_section import FitSection
 from FedSimSlicerLib.heart_files import ask_what_to_load, ask_where_to_store, load_heart, store_heart
 from FedSimSlicerLib.measurement_section import MeasurementSection
 from FedSimSlicerLib.pose_section import PoseSection
@@ -29,7 +30,7 @@ class ExplorePanel:
     Attributes:
         widget: the panel's qt.QWidget.
         ui: its widgets by name.
-        shape, pose, regions, measurements: the sections.
+        shape, pose, regions, measurements, fit: the sections.
 
     Args:
         session: what is behind the panel.
@@ -46,6 +47,8 @@ class ExplorePanel:
         self.regions = RegionSection(session, self.ui)
         self.measurements = MeasurementSection(session, resource_path)
         self.ui.measureLayout.addWidget(self.measurements.widget)
+        self.fit = FitSection(session, resource_path)
+        self.ui.fitLayout.addWidget(self.fit.widget)
         self._connect()
         session.state_changed.connect(self._on_state)
         self._editor.changed.connect(self._on_heart)
@@ -63,6 +66,7 @@ class ExplorePanel:
         self.shape.stop_animation()
         self.regions.close()
         self.measurements.close()
+        self.fit.close()
 
     def _connect(self) -> None:
         ui, editor = self.ui, self._editor
@@ -106,6 +110,7 @@ class ExplorePanel:
         self.shape.show_heart(heart)
         self.pose.show_heart(heart)
         self.measurements.show_heart(heart)
+        self.fit.show_heart(heart)
 
     def _on_history(self) -> None:
         self.ui.undoButton.enabled = self._editor.can_undo
@@ -116,6 +121,7 @@ class ExplorePanel:
         self.shape.show_state(state)
         self.regions.show_state(state)
         self.measurements.show_state(state)
+        self.fit.show_state(state)
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)

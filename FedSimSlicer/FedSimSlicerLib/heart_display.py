@@ -106,21 +106,35 @@ class HeartDisplay:
         for model in self._models.values():
             model.poly.Modified()
 
-    def color_by_distance(self, distance_mm: NDArray[np.float32] | None, limit_mm: float = 5.0) -> None:
-        """Colour the surface by a number for each vertex (V,), blue below 0 and red above; None for plain colours."""
+    def color_by_distance(self, distance_mm: NDArray[np.float32], color_node_id: str, limit_mm: float) -> None:
+        """Colour the surface by a number for each vertex.
+
+        Args:
+            distance_mm: (V,); regions that have NaN only keep their own colours.
+            color_node_id: of the colours from minus to plus ``limit_mm``.
+            limit_mm: end of the colours.
+        """
         for part, node in list(self.nodes()):
-            display = node.GetDisplayNode()
-            if distance_mm is None:
+            display, own = node.GetDisplayNode(), distance_mm[part.vertices]
+            if np.isnan(own).all():
                 display.SetScalarVisibility(False)
                 continue
-            values = numpy_to_vtk(np.ascontiguousarray(distance_mm[part.vertices], dtype=np.float32), deep=1)
+            values = numpy_to_vtk(np.ascontiguousarray(own, dtype=np.float32), deep=1)
             values.SetName(DISTANCE)
             self._model(part).poly.GetPointData().AddArray(values)
+            was_modifying = display.StartModify()
             display.SetActiveScalar(DISTANCE, vtk.vtkAssignAttribute.POINT_DATA)
-            display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeFileColdToHotRainbow.txt")
+            display.SetAndObserveColorNodeID(color_node_id)
             display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
             display.SetScalarRange(-limit_mm, limit_mm)
             display.SetScalarVisibility(True)
+            display.EndModify(was_modifying)
+
+    def color_plainly(self) -> None:
+        """Give the regions their own colours again."""
+        for _part, node in self.nodes():
+            if node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetScalarVisibility(False)
 
     def _find(self, part: RegionPart) -> Any:
         if self._parameter_node is None:

@@ -10,6 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from FedSimSlicerLib.norm_sources import source_of
+from FedSimSlicerLib.table_height import TableHeight
 
 if TYPE_CHECKING:
     from FedSimCore.worker.protocol import MeasurementRow
@@ -34,18 +35,7 @@ class MeasurementTable:
         self._fresh = True
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Measurement"), _("Value"), _("Normal"), ""])
-        table.verticalHeader().hide()
-        header = table.horizontalHeader()
-        header.setMinimumSectionSize(20)
-        header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
-        for column in (_VALUE, _NORM, _VERDICT):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        # Row heights follow the names' width, once all columns have theirs.
-        self._resized = qt.QTimer()
-        self._resized.setSingleShot(True)
-        self._resized.setInterval(0)
-        self._resized.connect("timeout()", self._fit_height)
-        header.connect("sectionResized(int,int,int)", self._on_resized)
+        self._height = TableHeight(table)
 
     @property
     def rows(self) -> Sequence[MeasurementRow]:
@@ -104,17 +94,7 @@ class MeasurementTable:
                 if column != _NAME:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 self._table.setItem(row, column, item)
-        self._fit_height()
-
-    def _on_resized(self, column: int, _before: int, _now: int) -> None:
-        if column == _NAME:
-            self._resized.start()
-
-    def _fit_height(self) -> None:
-        """Make the table as high as its rows, whose names are broken into lines where the panel is narrow."""
-        self._table.resizeRowsToContents()
-        heights = sum(self._table.rowHeight(row) for row in range(self._table.rowCount))
-        self._table.setFixedHeight(heights + self._table.horizontalHeader().sizeHint.height() + 4)
+        self._height.update()
 
     def _show_row(self, number: int, row: MeasurementRow) -> None:
         name = f"{row.name} ({_plain_unit(row.unit)})" if row.unit else row.name

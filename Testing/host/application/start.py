@@ -134,6 +134,7 @@ def _make_scene(application: Application) -> None:
     logic.SetMRMLScene(scene)
     logic.GetColorLogic().SetMRMLScene(scene)
     logic.GetColorLogic().AddDefaultColorNodes()
+    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as Slicer's Colors module does
     logic.SetSliceLogics(vtk.vtkCollection())
     logic.SetViewLogics(vtk.vtkCollection())
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
