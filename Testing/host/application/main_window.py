@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Property, Qt, Signal
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from Testing.host.application.module_panel import ModulePanel
 from Testing.host.pythonqt import cxx_class, private
 
-PANEL_WIDTH = 400
+PANEL_WIDTH = 400  # pixels; what Slicer's own panels are laid out for
 
 
 @cxx_class("Base/QTGUI/qSlicerModuleSelectorToolBar.h")
@@ -28,30 +29,13 @@ class qSlicerModuleSelectorToolBar(QWidget):
         if getattr(state, "selected", "") and (module := slicer.app.moduleManager().module(state.selected)):
             module.widgetRepresentation().exit()
         state.selected = name
-        widget = slicer.app.moduleManager().module(name).widgetRepresentation() if name else None
-        private(slicer.util.mainWindow()).panel._show(widget)
-        if widget is not None:
-            widget.enter()
+        module = slicer.app.moduleManager().module(name) if name else None
+        private(slicer.util.mainWindow()).panel._show_module(module)
+        if module is not None:
+            module.widgetRepresentation().enter()
         self.moduleSelected.emit(name)
 
     selectedModule = Property(str, lambda self: getattr(private(self), "selected", ""))
-
-
-class ModulePanel(QScrollArea):
-    """Where the chosen module's panel stands, 400 pixels wide; it scrolls up and down and never sideways."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.widgetResizable = True
-        self.setFrameShape(QScrollArea.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarAsNeeded)
-        self.setMinimumWidth(PANEL_WIDTH)
-
-    def _show(self, widget: QWidget | None) -> None:
-        if self.widget() is not None:
-            self.takeWidget()
-        if widget is not None:
-            self.setWidget(widget)
 
 
 class MainWindow(QMainWindow):

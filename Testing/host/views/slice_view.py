@@ -116,7 +116,12 @@ class _OfSliceLogic(QFrame):
         return private(self).logic.GetSliceCompositeNode()
 
     def fitSliceToBackground(self) -> None:
-        private(self).logic.FitSliceToBackground(True)
+        """Show the whole volume, in the linked views too."""
+        logic = private(self).logic
+        logic.StartSliceNodeInteraction(logic.GetSliceNode().ResetFieldOfViewFlag)
+        logic.FitSliceToBackground()
+        logic.GetSliceNode().UpdateMatrices()
+        logic.EndSliceNodeInteraction()
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceControllerWidget.h")
@@ -130,11 +135,13 @@ class qMRMLSliceControllerWidget(_OfSliceLogic):
         layout.setSpacing(4)
         label, slider = QLabel(), ctkSliderWidget()
         slider.suffix = " mm"
+        slider.tracking = False
         layout.addWidget(label)
         layout.addWidget(slider, 1)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)
         private(self, label=label, slider=slider, logic=None, updating=False)
         slider.connect("valueChanged(double)", self.setSliceOffsetValue)
+        slider.connect("valueIsChanging(double)", self.trackSliceOffsetValue)
 
     def setSliceLogic(self, logic: Any) -> None:
         node = logic.GetSliceNode()
@@ -161,13 +168,21 @@ class qMRMLSliceControllerWidget(_OfSliceLogic):
         state.updating = False
 
     def setSliceOffsetValue(self, offset: float) -> None:
+        """Move the slice, and with it those of linked views."""
+        self._move(offset)
+        private(self).logic.EndSliceOffsetInteraction()
+
+    def trackSliceOffsetValue(self, offset: float) -> None:
+        """Move the slice while the slider is held; linked views follow now if they are hot-linked, else at the end."""
+        self._move(offset)
+
+    def _move(self, offset: float) -> None:
         state = private(self)
         if state.updating:
             return
         state.updating = True
         state.logic.StartSliceOffsetInteraction()
         state.logic.SetSliceOffset(offset)
-        state.logic.EndSliceOffsetInteraction()
         state.updating = False
 
     def sliceOffsetSlider(self) -> Any:
@@ -177,7 +192,20 @@ class qMRMLSliceControllerWidget(_OfSliceLogic):
         private(self).logic.GetSliceNode().SetSliceVisible(visible)
 
     def setSliceLink(self, linked: bool) -> None:
-        private(self).logic.GetSliceCompositeNode().SetLinkedControl(linked)
+        """Link all slice views of the scene, or none."""
+        for node in _nodes("vtkMRMLSliceCompositeNode"):
+            node.SetLinkedControl(linked)
+
+    def setHotLinked(self, linked: bool) -> None:
+        """Let linked views follow while the slider is held, and not only when it is let go."""
+        for node in _nodes("vtkMRMLSliceCompositeNode"):
+            node.SetHotLinkedControl(linked)
+
+
+def _nodes(class_name: str) -> list[Any]:
+    import slicer
+
+    return slicer.util.getNodesByClass(class_name)
 
 
 @cxx_class("Libs/MRML/Widgets/qMRMLSliceWidget.h")
