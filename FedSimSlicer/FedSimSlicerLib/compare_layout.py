@@ -7,18 +7,19 @@ orientation (vtkMRMLSliceLinkLogic).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import qt
 import slicer
+import vtk
+from slicer.util import VTKObservationMixin
 
 from FedSimSlicerLib.slice_layers import OWN_VIEWS
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from FedSimSlicerLib.view_centers import STANDARD_SLICES as STANDARD
+from FedSimSlicerLib.view_centers import Point
 
 LAYOUT = 20611
 """Number of our layout; Slicer asks extensions to stay far above its own."""
@@ -28,6 +29,10 @@ ORIENTATIONS = ("Axial", "Coronal", "Sagittal")
 FIELD_MM = 150.0
 """Shorter side of what a view shows."""
 _COLOR = "#8C9CB0"
+_CHART_ITEM = (
+    f'<item><view class="vtkMRMLPlotViewNode" singletontag="{CHART_VIEW}">'
+    '<property name="viewlabel" action="default">HU</property></view></item>'
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,59 +52,113 @@ class View:
     labels: Any = None
 
 
-class CompareLayout:
-    """Shows rows of views in place of the layout that is there, and brings that back.
+class CompareLayout(VTKObservationMixin):
+    """Shows views in place of the layout that is there, and brings that back.
 
-    It is known by the layout node only, so several may be used in turn: the layout before ours is remembered by
-    whichever replaced it, in the attribute :attr:`BEFORE` of the layout node.
+    Whoever shows something gives a function that puts its own things back; it is called when the views go, whether
+    by :meth:`back`, because somebody else shows something, or because the user chooses another layout.
     """
 
-    BEFORE = "FedSim.LayoutBefore"
+    def __init__(self) -> None:
+        VTKObservationMixin.__init__(self)
+        self._before = 0
+        self._left: Callable[[], None] | None = None
+        node = _layout_node()
+        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, lambda *_: self._leave_if_gone())
 
     @property
     def active(self) -> bool:
         """Whether a layout of ours is on the screen."""
         return bool(_layout_node().GetViewArrangement() == LAYOUT)
 
-    def show(self, rows: Sequence[Sequence[View]], middle_mm: NDArray[Any], chart: Any = None) -> None:
-        """Show views, all of them with the same place in the middle.
+    def show(
+        self, rows: Sequence[Sequence[View]], middle_mm: Point, left: Callable[[], None], chart: Any = None
+    ) -> None:
+        """Show views of our own, all of them with the same place in the middle.
 
         Args:
-            rows: of views, all equally long.
+            rows: of views.
             middle_mm: RAS mm.
+            left: called when they go.
             chart: vtkMRMLPlotChartNode to show below, or None.
         """
-        node = _layout_node()
-        if not self.active:
-            node.SetAttribute(self.BEFORE, str(node.GetViewArrangement()))
         names = _names(rows)
-        description = _describe(names, chart is not None)
-        if node.IsLayoutDescription(LAYOUT):
-            node.SetLayoutDescription(LAYOUT, description)
-        else:
-            node.AddLayoutDescription(LAYOUT, description)
-        node.SetViewArrangement(LAYOUT)
+        lines = [[_slice_item(name) for name in row] for row in names]
+        self._switch([*lines, [_CHART_ITEM]] if chart is not None else lines, left)
         shown = [pair for row, tags in zip(rows, names, strict=True) for pair in zip(row, tags, strict=True)]
         for view, name in shown:
             _fill(name, view)
         _place([name for _view, name in shown], middle_mm)
         # Once more when the views have got their sizes on the screen.
         qt.QTimer.singleShot(0, lambda: _place([name for _view, name in shown], middle_mm))
-        if chart is not None:
-            plot_view = slicer.mrmlScene.GetSingletonNode(CHART_VIEW, "vtkMRMLPlotViewNode")
-            plot_view.SetPlotChartNodeID(chart.GetID())
+        self._show_chart(chart)
+
+    def show_standard(self, left: Callable[[], None], chart: Any = None) -> None:
+        """Show the red, green and yellow slice views as they are, with the 3D view or a chart.
+
+        Args:
+            left: called when they go.
+            chart: vtkMRMLPlotChartNode, or None for the 3D view.
+        """
+        red, green, yellow = (f'<item><view class="vtkMRMLSliceNode" singletontag="{n}"/></item>' for n in STANDARD)
+        fourth = '<item><view class="vtkMRMLViewNode" singletontag="1"/></item>' if chart is None else _CHART_ITEM
+        self._switch([[red, fourth], [green, yellow]], left)
+        self._show_chart(chart)
+
+    def center(self, middle_mm: Point) -> None:
+        """Bring our own views to a place, RAS mm."""
+        for name in slicer.app.layoutManager().sliceViewNames():
+            if name.startswith(OWN_VIEWS):
+                slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode().JumpSliceByCentering(
+                    *map(float, middle_mm)
+                )
 
     def back(self) -> None:
         """Bring the layout back that ours took the place of."""
-        node = _layout_node()
         if self.active:
-            before = node.GetAttribute(self.BEFORE)
-            node.SetViewArrangement(int(before) if before else node.SlicerLayoutFourUpView)
+            _layout_node().SetViewArrangement(self._before or _layout_node().SlicerLayoutFourUpView)
 
     def recover(self) -> None:
         """Leave a layout of ours that was saved with a scene: its views have nobody who fills them now."""
-        if self.active:
-            _layout_node().SetViewArrangement(_layout_node().SlicerLayoutFourUpView)
+        if self.active and self._left is None:
+            self.back()
+
+    def close(self) -> None:
+        """Bring the layout back and follow the scene no longer."""
+        self.back()
+        self.removeObservers()
+
+    def _switch(self, rows: list[list[str]], left: Callable[[], None]) -> None:
+        if self._left not in (None, left):
+            self._leave()
+        node = _layout_node()
+        if not self.active:
+            self._before = node.GetViewArrangement()
+        lines = "".join(f'<item><layout type="horizontal">{"".join(row)}</layout></item>' for row in rows)
+        description = f'<layout type="vertical">{lines}</layout>'
+        if self.active and node.GetLayoutDescription(LAYOUT) == description:
+            self._left = left
+            return
+        if node.IsLayoutDescription(LAYOUT):
+            node.SetLayoutDescription(LAYOUT, description)
+        else:
+            node.AddLayoutDescription(LAYOUT, description)
+        node.SetViewArrangement(LAYOUT)
+        self._left = left
+
+    def _show_chart(self, chart: Any) -> None:
+        if chart is not None:
+            view = slicer.mrmlScene.GetSingletonNode(CHART_VIEW, "vtkMRMLPlotViewNode")
+            view.SetPlotChartNodeID(chart.GetID())
+
+    def _leave_if_gone(self) -> None:
+        if not self.active:
+            self._leave()
+
+    def _leave(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            left()
 
 
 def composites() -> list[Any]:
@@ -119,17 +178,6 @@ def _layout_node() -> Any:
 def _names(rows: Sequence[Sequence[View]]) -> list[list[str]]:
     width = max(map(len, rows))
     return [[f"{OWN_VIEWS}{1 + r * width + c}" for c in range(len(row))] for r, row in enumerate(rows)]
-
-
-def _describe(names: list[list[str]], chart: bool) -> str:
-    """Return the layout's XML, see vtkMRMLLayoutLogic."""
-    lines = "".join(
-        f'<item><layout type="horizontal">{"".join(map(_slice_item, row))}</layout></item>' for row in names
-    )
-    if chart:
-        view = f'<view class="vtkMRMLPlotViewNode" singletontag="{CHART_VIEW}">'
-        lines += f'<item>{view}<property name="viewlabel" action="default">P</property></view></item>'
-    return f'<layout type="vertical">{lines}</layout>'
 
 
 def _slice_item(name: str) -> str:
@@ -153,7 +201,7 @@ def _fill(name: str, view: View) -> None:
     node.SetOrientation(view.orientation)
 
 
-def _place(names: Sequence[str], middle_mm: NDArray[Any]) -> None:
+def _place(names: Sequence[str], middle_mm: Point) -> None:
     """Show the same place with the same magnification in all views that are on the screen."""
     widgets = [slicer.app.layoutManager().sliceWidget(name) for name in names]
     nodes = [widget.mrmlSliceNode() for widget in widgets if widget is not None]

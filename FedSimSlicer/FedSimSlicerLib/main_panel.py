@@ -8,7 +8,11 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from FedSimSlicerLib.device_status import DeviceStatus, device_setting
+from FedSimSlicerLib.installer import PackageInstaller
+from FedSimSlicerLib.interpreter import worker_launch
 from FedSimSlicerLib.python_path import find_fedsim_core
+from FedSimSlicerLib.setup_panel import SetupPanel
 
 ResourcePath = Callable[[str], str]
 
@@ -31,28 +35,44 @@ class MainPanel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.session: Any = None
         self.panels: list[Any] = []
+        self._device: DeviceStatus | None = None
         self.ui.messageLabel.hide()
-        find_fedsim_core()
-        self._build()
+        self.ui.tabs.hide()
+        self.setup = SetupPanel(PackageInstaller(), self._build)
+        self.widget.layout().insertWidget(0, self.setup.widget)
+        if self.setup.refresh():
+            self._build()
 
     def _build(self) -> None:
+        """Make the panels; everything they import is installed now."""
+        find_fedsim_core()
+        from FedSimSlicerLib.compare_panel import ComparePanel
         from FedSimSlicerLib.explore_panel import ExplorePanel
         from FedSimSlicerLib.materials_panel import MaterialsPanel
         from FedSimSlicerLib.session import Session
         from FedSimSlicerLib.simulate_panel import SimulatePanel
-        from FedSimSlicerLib.worker_client import WorkerLaunch
 
-        self.session = Session(WorkerLaunch(python_path=(find_fedsim_core(),)), self._parameter_node)
+        settings = slicer.app.userSettings()
+        self.session = Session(worker_launch(device_setting(settings)), self._parameter_node)
         self.session.message.connect(self.show_message)
+        self.session.tab_wanted.connect(self.show_tab)
         self._add(ExplorePanel(self.session, self._resource_path), _("Explore"))
         self._add(MaterialsPanel(self.session, self._resource_path), _("Tissue && scanner"))
         self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
+        self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
+        self._device = DeviceStatus(self.session.worker.client, settings)
+        self.widget.layout().insertWidget(self.widget.layout().indexOf(self.ui.tabs), self._device.widget)
+        self.ui.tabs.show()
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.session.use_scene()
 
     def _add(self, panel: Any, title: str) -> None:
         self.panels.append(panel)
         self.ui.tabs.addTab(panel.widget, title)
+
+    def show_tab(self, name: str) -> None:
+        """Go to the panel of this class, e.g. ``"ExplorePanel"``."""
+        self.ui.tabs.setCurrentWidget(next(p.widget for p in self.panels if type(p).__name__ == name))
 
     def show_message(self, sentence: str) -> None:
         """Tell the user something; an empty sentence takes the last one away."""
@@ -73,6 +93,8 @@ class MainPanel:
         """End the worker and let go of the scene."""
         for panel in self.panels:
             panel.close()
+        if self._device is not None:
+            self._device.close()
         if self.session is not None:
             self.session.close()
             self.session = None

@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 from slicer.util import VTKObservationMixin
 
+from FedSimSlicerLib.compare_layout import CompareLayout
 from FedSimSlicerLib.heart_display import HeartDisplay
 from FedSimSlicerLib.heart_editor import HeartEditor
 from FedSimSlicerLib.heart_surface import HeartSurface
@@ -16,6 +17,8 @@ from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.state import ModuleState
 from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
 from FedSimSlicerLib.worker_service import WorkerService
+
+CLOSER = 1.7
 
 
 class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
@@ -27,7 +30,9 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         editor: the heart that is edited.
         display: its surfaces in the scene.
         live: what follows it.
+        layout: views of our own in place of the user's layout.
         message: emitted with a sentence for the user; an empty one takes the last away.
+        tab_wanted: emitted with the name of the panel that the user wants to go to, e.g. ``"ExplorePanel"``.
         state_changed: emitted when the scene's state is another one, or a value in it changed.
 
     Args:
@@ -40,12 +45,14 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         self._parameter_node = parameter_node
         self._state: ModuleState | None = None
         self.message: Signal[[str]] = Signal()
+        self.tab_wanted: Signal[[str]] = Signal()
         self.state_changed: Signal[[ModuleState | None]] = Signal()
         self.surface = HeartSurface()
         self.worker = WorkerService(WorkerClient(launch))
         self.editor = HeartEditor(self.surface)
         self.display = HeartDisplay(self.surface)
         self.live = LiveHeart(self.surface, self.editor, self.display, LiveImages(), self.worker)
+        self.layout = CompareLayout()
         self.live.failed.connect(self.message.emit)
         self.state_changed.connect(lambda _state: self.live.follow_settings())
         scene = slicer.mrmlScene
@@ -63,6 +70,7 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
     def use_scene(self) -> None:
         """Take heart and settings from the scene as it is now; a heart that it shows is shown on."""
         self._set_state(ModuleState(self._parameter_node()))
+        self.layout.recover()
         if self.display.shown:
             self.live.show()
 
@@ -72,11 +80,12 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
             self.use_scene()
         if not self.display.shown:
             self.live.show()
-            slicer.app.layoutManager().resetThreeDViews()
+            _look_at_the_heart()
 
     def close(self) -> None:
         """End the worker and forget the scene."""
         self._set_state(None)
+        self.layout.close()
         self.removeObservers()
         self.worker.close()
 
@@ -99,3 +108,13 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
 
     def _on_modified(self, _caller: Any, _event: Any) -> None:
         self.state_changed.emit(self._state)
+
+
+def _look_at_the_heart() -> None:
+    """Fill the 3D views with the heart: Slicer's own reset leaves room for a field of view of 200 mm."""
+    layout = slicer.app.layoutManager()
+    layout.resetThreeDViews()
+    for index in range(layout.threeDViewCount):
+        renderer = layout.threeDWidget(index).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+        renderer.GetActiveCamera().Dolly(CLOSER)
+        renderer.ResetCameraClippingRange()

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from FedSimCore.ct.scanners import scanners
 from FedSimCore.errors import FedSimError
 from FedSimSlicerLib.checked_edit import choose, fill_combo_box, make_quiet
-from FedSimSlicerLib.compare_layout import ORIENTATIONS, CompareLayout, View
+from FedSimSlicerLib.compare_layout import ORIENTATIONS, View
 from FedSimSlicerLib.linked_windows import LinkedWindows
 from FedSimSlicerLib.scan_setup import effective_phase, effective_scanner, read_scanner_changes
 from FedSimSlicerLib.simulation import Simulation
@@ -44,7 +44,7 @@ class SimulatePanel:
     def __init__(self, session: Session, resource_path: Callable[[str], str]) -> None:
         self._session = session
         self.simulation = Simulation(session)
-        self._layout = CompareLayout()
+        self._layout = session.layout
         self._windows = LinkedWindows()
         self.widget = slicer.util.loadUI(resource_path("UI/SimulatePanel.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -61,10 +61,9 @@ class SimulatePanel:
         self._on_state(session.state)
 
     def close(self) -> None:
-        """End what is being made; the layout is the user's again."""
+        """End what is being made."""
         self.simulation.close()
         self._windows.unlink()
-        self._layout.back()
 
     def _connect(self) -> None:
         ui = self.ui
@@ -73,7 +72,7 @@ class SimulatePanel:
         ui.simulateButton.connect("clicked()", self._simulate_or_cancel)
         ui.allScannersButton.connect("clicked()", self._simulate_all)
         ui.showButton.connect("clicked()", self._show_side_by_side)
-        ui.backButton.connect("clicked()", self._back)
+        ui.backButton.connect("clicked()", self._layout.back)
 
     def _set_preview(self, on: bool) -> None:
         if self._session.state is not None:
@@ -95,7 +94,8 @@ class SimulatePanel:
     def _on_state(self, state: ModuleState | None) -> None:
         self.widget.enabled = state is not None
         if state is None:
-            self._windows.unlink()
+            if slicer.mrmlScene.IsClosing():
+                self._layout.back()
             return
         blocked = self.ui.previewBox.blockSignals(True)
         self.ui.previewBox.checked = state.live_preview
@@ -155,13 +155,13 @@ class SimulatePanel:
         heart = heart_of(volumes[0]) or self._session.editor.heart
         vertices = self._session.surface.vertices(heart)
         middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-        self._layout.show([views[start : start + width] for start in range(0, len(views), width)], middle)
+        rows_of_views = [views[start : start + width] for start in range(0, len(views), width)]
+        self._layout.show(rows_of_views, middle, self._on_views_left)
         self._windows.link(volumes)
         self._refresh_runs()
 
-    def _back(self) -> None:
+    def _on_views_left(self) -> None:
         self._windows.unlink()
-        self._layout.back()
         self._refresh_runs()
 
 
