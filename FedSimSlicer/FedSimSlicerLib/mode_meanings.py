@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import qt
 from pydantic import ValidationError
@@ -64,12 +64,13 @@ class ModeMeanings:
         self._worker.ask(CHANNEL, ModeTableTask(modes=self._asked), Reply(self._take_answer, failed=self._on_failed))
 
     def _take_answer(self, event: RequestDone) -> None:
-        self._known = len(event.result.modes)
-        self._take(event.result.modes, event.result.sigma)
+        result = cast(ModeTableResult, event.result)
+        self._known = len(result.modes)
+        self._take(result.modes, result.sigma)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path) as path:
-                path.write_text(event.result.model_dump_json(), encoding="utf-8")
+                path.write_text(result.model_dump_json(), encoding="utf-8")
         except (FedSimError, OSError) as error:
             logging.info(f"FedSim: the modes' meanings are not kept for the next start: {error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ def source_of(row: MeasurementRow) -> str:
 
 def _evidence(row: MeasurementRow) -> str:
     key = row.key + (PER_AREA if row.unit.endswith("/m2") else "")
-    found = (norm for norm in _norms_table()["quantities"] if norm["key"] == key and norm["citation"] == row.citation)
+    found: Iterator[dict[str, Any]] = (
+        norm for norm in _norms_table()["quantities"] if norm["key"] == key and norm["citation"] == row.citation
+    )
     return str(next(found, {}).get("evidence", ""))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from FedSimCore.errors import FedSimError
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Grid
-from FedSimCore.worker.protocol import FitTask, GridSpec
+from FedSimCore.worker.protocol import FitResult, FitTask, GridSpec
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.scene_segmentations import label_source_of
 from FedSimSlicerLib.signal import Signal
@@ -175,7 +175,7 @@ class PatientFit:
         self._worker.ask(CHANNEL, task, Reply(take, progress, fail), arrays={"labels": found.labels})
 
     def _take(self, event: RequestDone, name: str, names: Mapping[str, str]) -> None:
-        result = event.result
+        result = cast(FitResult, event.result)
         self._set_running(False)
         self.fitted.emit(
             Fitted(

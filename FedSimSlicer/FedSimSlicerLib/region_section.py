@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.state import ModuleState
 
 
-class RegionSection(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
+class RegionSection(VTKObservationMixin):
     """A row for each region (shown or not, colour, opacity) and what the slice views show of all.
 
     The display nodes of the heart's models are what counts, so it is the same whether the user changes them here or

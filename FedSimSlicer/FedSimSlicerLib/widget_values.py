@@ -30,7 +30,7 @@ def show_value(slider: Any, value: float, low: float, high: float) -> None:
         slider.value = value
 
 
-class WheelGuard(qt.QObject):  # type: ignore[misc]  # Slicer's qt has no types
+class WheelGuard(qt.QObject):
     """Lets the mouse wheel scroll the panel instead of moving the slider that happens to lie under the mouse.
 
     A slider that was clicked (has the focus) still follows the wheel.
