@@ -74,17 +74,17 @@ class Canvas:
     def _balls(self, centers: NDArray[np.float64], radii: NDArray[np.float64], label: int, within: Mask | None) -> None:
         # Distances are taken in index space: working grids have orthogonal axes.
         spacing = self.grid.spacing_mm
-        shape = np.array(self.grid.shape)
         index = self.grid.to_index(centers)
         reach = radii[:, None] / spacing
         low = np.maximum(np.floor(index - reach).astype(int), 0)
-        high = np.minimum(np.ceil(index + reach).astype(int) + 1, shape)
+        high = np.minimum(np.ceil(index + reach).astype(int) + 1, self.grid.shape)
+        # Along each axis the squared distance of every voxel to every ball's middle (balls, n), in square millimetres.
+        squares = [
+            ((np.arange(size) - index[:, axis, None]) * spacing[axis]) ** 2 for axis, size in enumerate(self.grid.shape)
+        ]
         for ball in np.flatnonzero(np.all(low < high, axis=1)):
-            box = tuple(slice(a, b) for a, b in zip(low[ball], high[ball], strict=True))
-            x, y, z = (
-                ((np.arange(side.start, side.stop) - c) * h) ** 2
-                for side, c, h in zip(box, index[ball], spacing, strict=True)
-            )
+            box = tuple(slice(a, b) for a, b in zip(low[ball].tolist(), high[ball].tolist(), strict=True))
+            x, y, z = (square[ball, side] for square, side in zip(squares, box, strict=True))
             inside = x[:, None, None] + y[:, None] + z <= radii[ball] ** 2
             if within is not None:
                 inside &= within[box]
@@ -100,7 +100,24 @@ def _densify(
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
     position = np.concatenate([[0.0], np.cumsum(np.maximum(lengths, 1e-6))])
     wanted = np.linspace(0.0, position[-1], max(2, int(np.ceil(position[-1] / step_mm)) + 1))
-    return CubicSpline(position, points)(wanted), np.interp(wanted, position, radii)
+    return _smooth(position, points, wanted), np.interp(wanted, position, radii)
+
+
+def _smooth(position: NDArray[np.float64], points: NDArray[np.float64], wanted: NDArray[np.float64]) -> Any:
+    """Interpolate points by the cubic spline; through three it is a parabola, of which a thorax has thousands."""
+    if len(points) != 3:
+        return CubicSpline(position, points)(wanted)
+    first, middle, last = position
+    a, b, c = wanted - first, wanted - middle, wanted - last
+    weights = np.stack(
+        [
+            b * c / ((first - middle) * (first - last)),
+            a * c / ((middle - first) * (middle - last)),
+            a * b / ((last - first) * (last - middle)),
+        ],
+        axis=1,
+    )
+    return weights @ points
 
 
 def superellipse(x: Field, y: Field, center: tuple[float, float], half: tuple[float, float], power: float) -> Field:
