@@ -113,7 +113,7 @@ class ExportPanel:
         box, chosen = self.ui.gridBox, self.ui.gridBox.currentData
         box.blockSignals(True)
         box.clear()
-        box.addItem(_("the heart’s own cube, 128 voxels a side"), "heart")
+        box.addItem(_("a cube round the heart"), "heart")
         simulated, reference = self._source.simulated(), self._source.reference()
         if simulated:
             box.addItem(_("the voxels of {name}").format(name=simulated[0].GetName()), "ct")
@@ -207,7 +207,7 @@ class ExportPanel:
 
     def _on_finished(self, exported: Exported) -> None:
         if exported.folder is None:
-            told = _("{count} nodes added to the folder {folder} of the Data module; they are hidden.")
+            told = _("{count} nodes added to the folder “{folder}” of the Data module; they are hidden.")
             self._tell(told.format(count=len(exported.names), folder=exported.scene_folder))
             return
         url = qt.QUrl.fromLocalFile(str(exported.folder)).toString()

@@ -173,21 +173,28 @@ class Exporter:
 
     def _add(self, run: _Run, images: SceneImages) -> None:
         if run is self._run:
+            slicer.app.pauseRender()  # one picture in the end, not one for each node
             steps = scene_steps(run.content, run.choice, images, self._source.reference())
             self._next_nodes(run, steps, [], "")
 
     def _next_nodes(self, run: _Run, steps: Iterator[tuple[str, list[Any]]], made: list[Any], folder: str) -> None:
         """Add the next few nodes; those of an export that was cancelled are taken away again."""
-        if run is not self._run:
+        added = None
+        if run is self._run:
+            try:
+                added = next(steps, None)
+            except Exception as error:  # whatever it is, the views must be drawn again
+                self._on_error(run)(error)
+        if added is not None:
+            self._later(lambda: self._next_nodes(run, steps, made + added[1], added[0]))
+            return
+        if run is self._run:
+            self._finish(run, Exported(None, tuple(node.GetName() for node in made), folder))
+        else:
             for node in made:
                 if slicer.mrmlScene.IsNodePresent(node):
                     slicer.mrmlScene.RemoveNode(node)
-            return
-        added = next(steps, None)
-        if added is None:
-            self._finish(run, Exported(None, tuple(node.GetName() for node in made), folder))
-        else:
-            self._later(lambda: self._next_nodes(run, steps, made + added[1], added[0]))
+        slicer.app.resumeRender()
 
     def _finish(self, run: _Run, exported: Exported) -> None:
         if run is self._run:

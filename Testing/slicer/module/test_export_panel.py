@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 from FedSimCore import anatomy
+from FedSimCore.ct.recipe import read_recipe
 from FedSimCore.shape.mesh_io import read_mesh
 from FedSimCore.shape.parameters import read_parameters
 from FedSimCore.volumes import Grid
-from FedSimCore.volumes.io import read_label_map
+from FedSimCore.volumes.io import read_label_map, read_volume
+from FedSimCore.worker.protocol import GridSpec, Material, RenderTask, ScannerChoice
+from FedSimCore.worker.recipes import recipe_of
 from Testing.slicer.module.known_shapes import rotation
 
 SHAPE, SPACING_MM = (90, 80, 70), np.array([1.8, 2.0, 2.5])
@@ -163,7 +166,7 @@ def test_nodes_go_into_a_folder_beside_the_scan(export: Panel, session: Any, sli
     export.tick("segmentation", "labelMap", "models", "parameters")
     export.ui.sceneButton.checked = True
     for number, folder in ((1, "heart"), (2, "heart 2")):
-        assert export.export() == f"10 nodes added to the folder {folder} of the Data module; they are hidden."
+        assert export.export() == f"10 nodes added to the folder “{folder}” of the Data module; they are hidden."
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         item = hierarchy.GetItemByName(folder)
         assert hierarchy.GetItemParent(item) == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
@@ -187,6 +190,50 @@ def test_segmentation_and_label_map_in_the_scene_are_the_same_heart(export: Pane
     assert one.missing == ()
     assert one.grid.same_as(other.grid)
     np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def simulated(session: Any) -> tuple[Any, RenderTask]:
+    """What the Simulate panel leaves in the scene, with a worker's recipe beside the volume, and the task it was."""
+    from FedSimSlicerLib.scene_volumes import new_image
+    from FedSimSlicerLib.simulation_output import Scan, Simulated, put_simulation
+
+    task = RenderTask(
+        parameters=session.editor.heart,
+        scanners=(ScannerChoice(key="adult", changes={"views": 24}),),
+        grid=GridSpec.centered(20, 8.0),
+        materials={1: Material(base="blood_left", iodine_mg_ml=12.0)},
+    )
+    image = np.random.default_rng(0).normal(0, 50, task.grid.shape).round().astype(np.float32)
+    recipe = json.dumps(recipe_of(task, 0, session.surface.checksum).content())
+    labels = np.zeros(task.grid.shape, np.uint8)
+    scan = Scan("Adult", new_image(image), recipe)
+    nodes = put_simulation(Simulated(task.parameters, task.grid.grid(), labels, (scan,)))
+    return nodes.volumes[0], task
+
+
+def test_a_simulated_ct_is_written_with_the_recipe_that_repeats_it(export: Panel, session: Any, tmp_path: Path) -> None:
+    from FedSimSlicerLib.scene_volumes import array_of
+
+    node, task = simulated(session)
+    export.panel.follow_scene()
+    assert export.ui.ctHintLabel.text == node.GetName()
+    export.tick("ct", "parameters")
+    assert export.export().startswith("3 files written")
+    image = read_volume(tmp_path / "out" / "heart-ct-adult.nrrd")
+    np.testing.assert_array_equal(image.array, array_of(node))
+    recipe = read_recipe(tmp_path / "out" / "heart-ct-adult.json")
+    assert recipe.scanner.views == 24
+    assert recipe.materials[1].iodine_mg_ml == 12.0
+    assert recipe.parameters == task.parameters
+    assert recipe.grid.grid().same_as(task.grid.grid())
+    assert recipe.model_sha256 == session.surface.checksum
+
+
+def test_a_ct_of_another_heart_is_told(export: Panel, session: Any) -> None:
+    simulated(session)
+    session.editor.set_weight(0, 1.0)
+    export.panel.follow_scene()
+    assert "another heart than the one you see now" in export.ui.ctHintLabel.text
 
 
 def test_replacing_is_asked_for_with_the_names(
