@@ -137,7 +137,9 @@ class ctkSliderWidget(QWidget):
         blocked = state.box.blockSignals(True)
         state.box.setRange(finite(state.scale.minimum), finite(state.scale.maximum))
         state.box.setSingleStep(state.scale.step)
-        state.box.setValue(state.value if state.pending is None else state.pending)
+        shown = state.value if state.pending is None else state.pending
+        if state.box.value != shown:  # or the text would be written anew while it is typed
+            state.box.setValue(shown)
         state.box.blockSignals(blocked)
         state.scale.show(state.value if state.pending is None else state.pending)
 

@@ -18,8 +18,9 @@ ANSWERED_BY_PYTHONQT = frozenset(
 # Virtual methods that Qt 6 added. Shiboken looks them up as attributes whenever C++ calls them, and takes an
 # AttributeError for a crash, so they stay.
 VIRTUAL_IN_QT6 = frozenset(
-    "connectNotify disconnectNotify receivers initViewItemOption initStyleOption initStyleOptionForIndex itemDelegateForIndex clearItemData "
-    "multiData skipData supportedDragActions supportedDropActions updateSection create".split()
+    "connectNotify disconnectNotify receivers initViewItemOption initStyleOption initStyleOptionForIndex "
+    "itemDelegateForIndex clearItemData multiData skipData supportedDragActions supportedDropActions "
+    "updateSection create".split()
 )
 
 

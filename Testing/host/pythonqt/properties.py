@@ -12,8 +12,14 @@ from typing import Any
 import shiboken6
 from PySide6.QtCore import Property, QObject
 
-# PythonQtClassInfo::lookForPropertyAndCache passes over this one, so that the static QTimer.singleShot can be called.
-NOT_AS_ATTRIBUTES = {("QTimer", "singleShot")}
+NOT_AS_ATTRIBUTES = {
+    # PythonQtClassInfo::lookForPropertyAndCache passes over this one, so that the static method can be called.
+    ("QTimer", "singleShot"),
+    # Properties since Qt 6 only; methods in Qt 5.15.
+    ("QLayout", "contentsMargins"),
+    ("QHeaderView", "sectionsMovable"),
+    ("QHeaderView", "sectionsClickable"),
+}
 
 # Getters that Qt calls as virtual methods and that are Q_PROPERTYs as well.
 VIRTUAL_GETTERS = ("sizeHint", "minimumSizeHint")
