@@ -136,9 +136,11 @@ class ctkSliderWidget(QWidget):
         state = private(self)
         blocked = state.box.blockSignals(True)
         state.box.setRange(finite(state.scale.minimum), finite(state.scale.maximum))
-        state.box.setSingleStep(state.scale.step)
+        # Qt writes the text anew even if nothing changes, which would garble what is being typed.
+        if state.box.singleStep != state.scale.step:
+            state.box.setSingleStep(state.scale.step)
         shown = state.value if state.pending is None else state.pending
-        if state.box.value != shown:  # or the text would be written anew while it is typed
+        if state.box.value != shown:
             state.box.setValue(shown)
         state.box.blockSignals(blocked)
         state.scale.show(state.value if state.pending is None else state.pending)
