@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -57,14 +58,35 @@ class MainPanel:
         self.session.message.connect(self.show_message)
         self.session.tab_wanted.connect(self.show_tab)
         self._add(ExplorePanel(self.session, self._resource_path), _("Explore"))
-        self._add(MaterialsPanel(self.session, self._resource_path), _("Tissue && scanner"))
+        self._add(MaterialsPanel(self.session, self._resource_path), _("Materials"))
         self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
         self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
+        self._add(self._export_panel(), _("Export"))
         self._device = DeviceStatus(self.session.worker.client, settings)
         self.widget.layout().insertWidget(self.widget.layout().indexOf(self.ui.tabs), self._device.widget)
         self.ui.tabs.show()
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.session.use_scene()
+
+    def _export_panel(self) -> Any:
+        from FedSimSlicerLib.background import Background
+        from FedSimSlicerLib.export_panel import ExportPanel
+        from FedSimSlicerLib.export_source import SessionSource
+        from FedSimSlicerLib.exporter import Exporter
+
+        source = SessionSource(self.session)
+        exporter = Exporter(source, self.session.worker, Background(), lambda do: qt.QTimer.singleShot(0, do))
+        panel = ExportPanel(source, exporter, self._resource_path)
+
+        def follow(state: Any) -> None:
+            if state is None:
+                panel.scene_is_closing()
+            elif panel.widget.isVisible():
+                panel.follow_scene()
+
+        self.ui.tabs.connect("currentChanged(int)", lambda _index: follow(self.session.state))
+        self.session.state_changed.connect(follow)
+        return panel
 
     def _add(self, panel: Any, title: str) -> None:
         self.panels.append(panel)

@@ -1,4 +1,4 @@
-"""The panel "Tissue & scanner": what the heart is made of, and how it is scanned."""
+"""The panel "Materials": what the heart is made of, and how it is scanned."""
 
 from __future__ import annotations
 

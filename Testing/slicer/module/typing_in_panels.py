@@ -1,4 +1,4 @@
-"""The panel "Tissue & scanner" over a scene without a worker, and a keyboard."""
+"""The panel "Materials" over a scene without a worker, and a keyboard."""
 
 from __future__ import annotations
 
