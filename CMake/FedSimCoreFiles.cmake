@@ -22,6 +22,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cli/cohort_phantom.py
   FedSimCore/cli/common.py
   FedSimCore/cli/demo.py
+  FedSimCore/cli/desktop.py
   FedSimCore/cli/main.py
   FedSimCore/cli/measure.py
   FedSimCore/cli/shape.py
@@ -33,6 +34,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cohorts/imagechd.py
   FedSimCore/cohorts/load.py
   FedSimCore/cohorts/phantom/__init__.py
+  FedSimCore/cohorts/phantom/__main__.py
   FedSimCore/cohorts/phantom/anatomy.py
   FedSimCore/cohorts/phantom/artefacts.py
   FedSimCore/cohorts/phantom/canvas.py
@@ -94,7 +96,18 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/ct/water_correction.py
   FedSimCore/demo.py
   FedSimCore/errors.py
+  FedSimCore/evaluation/__init__.py
   FedSimCore/files.py
+  FedSimCore/machine.py
+  FedSimCore/networks/__init__.py
+  FedSimCore/networks/coarse_ct.py
+  FedSimCore/networks/enhancer.py
+  FedSimCore/networks/generators.py
+  FedSimCore/networks/intensity.py
+  FedSimCore/networks/material_generator.py
+  FedSimCore/networks/seeding.py
+  FedSimCore/networks/spade.py
+  FedSimCore/networks/spade_generator.py
   FedSimCore/pictures/__init__.py
   FedSimCore/pictures/annotate.py
   FedSimCore/pictures/norm_chart.py
@@ -104,6 +117,13 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/pictures/views.py
   FedSimCore/progress.py
   FedSimCore/resources.py
+  FedSimCore/runs/__init__.py
+  FedSimCore/runs/checkpoints.py
+  FedSimCore/runs/control.py
+  FedSimCore/runs/events.py
+  FedSimCore/runs/folder.py
+  FedSimCore/runs/history.py
+  FedSimCore/runs/lock.py
   FedSimCore/shape/__init__.py
   FedSimCore/shape/boundary_gradient.py
   FedSimCore/shape/build.py
@@ -135,11 +155,16 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/shape/surfaces.py
   FedSimCore/shape/template.py
   FedSimCore/shape/voxelizer.py
+  FedSimCore/training/__init__.py
+  FedSimCore/training/config.py
+  FedSimCore/training/recipes.py
+  FedSimCore/training/shape_generator_config.py
   FedSimCore/volumes/__init__.py
   FedSimCore/volumes/crop.py
   FedSimCore/volumes/dicom.py
   FedSimCore/volumes/dicom_elements.py
   FedSimCore/volumes/grid.py
+  FedSimCore/volumes/grid_spec.py
   FedSimCore/volumes/io.py
   FedSimCore/volumes/labels.py
   FedSimCore/volumes/nifti.py
@@ -163,6 +188,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/worker/protocol/replies.py
   FedSimCore/worker/protocol/results.py
   FedSimCore/worker/protocol/tasks.py
+  FedSimCore/worker/recipes.py
   FedSimCore/worker/reporting.py
   FedSimCore/worker/scheduler.py
   FedSimCore/worker/server.py

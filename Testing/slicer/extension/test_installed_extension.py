@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,29 +17,6 @@ from Testing.host.pytest_plugin import skip_without_host
 
 STAND_IN = ROOT / "Testing" / "extension" / "slicer_build"
 MODULES = Path("lib/Slicer-5.12/qt-scripted-modules")
-
-# Runs in a process of its own, whose Python finds the installed folder before anything else.
-LOAD = """
-import importlib, json, pathlib, pkgutil, sys
-installed = sys.argv[1]
-from Testing.host import start_application
-application = start_application(testing=True)
-module = application.load_module(pathlib.Path(installed) / "FedSimSlicer.py")
-application.window.moduleSelector().selectModule(module.name)
-application.process_events()
-import FedSimSlicerLib
-for found in pkgutil.iter_modules(FedSimSlicerLib.__path__):
-    importlib.import_module("FedSimSlicerLib." + found.name)
-from FedSimCore.resources import resource_path
-from Testing.host.pythonqt import slot_errors
-ours = [m.__file__ for n, m in list(sys.modules.items()) if n.split(".")[0] in ("FedSimCore", "FedSimSlicerLib")]
-print("ANSWER" + json.dumps({
-    "modules": ours,
-    "model": str(resource_path("shape/heart.safetensors")),
-    "errors": [str(e) for e in slot_errors],
-    "torch": "torch" in sys.modules,
-}))
-"""
 
 
 def _run_tool(tool: str, *arguments: str) -> str:
@@ -87,17 +65,30 @@ def test_the_modules_own_test_is_registered_with_ctest(installed: Path) -> None:
     assert [test["name"] for test in tests["tests"]] == ["py_FedSimSlicer"]
 
 
-def test_the_installed_module_loads_from_its_folder_alone(installed: Path) -> None:
+@pytest.fixture(scope="module")
+def answer(installed: Path) -> dict[str, Any]:
+    """What a process finds whose Python looks into the installed folder before anything else."""
     skip_without_host()
     path = os.pathsep.join([str(installed), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(installed)],
+        [sys.executable, "-m", "Testing.extension.try_installed", str(installed)],
         capture_output=True, text=True, timeout=240, cwd=installed, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.rpartition("ANSWER")[2])
-    assert not answer["errors"]
-    assert len(answer["modules"]) > 20
-    assert [name for name in answer["modules"] if not Path(name).is_relative_to(installed)] == []
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_installed_module_loads_from_its_folder_alone(installed: Path, answer: dict[str, Any]) -> None:
+    assert answer["errors"] == []
+    assert len(answer["files"]) > 20
+    assert [name for name in answer["files"] if not Path(name).is_relative_to(installed)] == []
     assert Path(answer["model"]).is_relative_to(installed)
-    assert not answer["torch"]
+
+
+def test_no_part_of_the_module_imports_torch_into_slicer(answer: dict[str, Any]) -> None:
+    assert not answer["torch_imported"]
+
+
+def test_the_modules_own_test_passes_where_it_is_installed(answer: dict[str, Any]) -> None:
+    assert answer["tests_run"] >= 1
+    assert answer["passed"], answer["report"]
