@@ -1,0 +1,1 @@
+"""Measures of what networks made: how real, how new, how consistent."""

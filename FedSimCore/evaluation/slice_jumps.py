@@ -1,0 +1,156 @@
+"""Whether the slices of a volume fit together.
+
+A generator of slices draws each one by itself, and what it invents, texture and brightness, may jump from one to the
+next. Looked at slice by slice nothing is wrong; on sagittal and coronal reformats it shows as stripes.
+
+How much neighbouring slices may differ depends on anatomy, noise and the scanner's slice thickness, so a generated
+volume is held against real ones of the same site, and against itself across and within its slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from FedSimCore.errors import InputError
+from FedSimCore.volumes import Volume
+
+FEWEST_VOXELS = 16
+"""A slice whose part of the region is smaller doesn't count for :attr:`SliceJumps.flicker_hu`."""
+
+
+@dataclass(frozen=True)
+class SliceJumps:
+    """How one volume changes from slice to slice, within a region.
+
+    Attributes:
+        through_hu: mean over voxels of the absolute difference from one axial slice to the next, where both are in the
+            region.
+        within_hu: the same between neighbours along the two axes within slices.
+        flicker_hu: standard deviation over k of the mean of X[k+1] - X[k] over the region: brightness that jumps as a
+            whole. Texture and noise average out of it.
+    """
+
+    through_hu: float
+    within_hu: float
+    flicker_hu: float
+
+    @property
+    def ratio(self) -> float:
+        """Change across slices relative to that within them; about 1 with cubic voxels and equal sharpness."""
+        return self.through_hu / self.within_hu
+
+
+@dataclass(frozen=True)
+class HeartJumps:
+    """The jumps of one volume inside and outside its heart."""
+
+    inside: SliceJumps
+    outside: SliceJumps
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure's mean over generated and over real volumes.
+
+    Attributes:
+        generated: mean over the generated volumes.
+        real: mean over the real volumes.
+        ratio: generated / real; above 1 slices fit together worse than real ones.
+        low: of the ratio's 95 % interval, by bootstrap over volumes.
+        high: of the same.
+    """
+
+    generated: float
+    real: float
+    ratio: float
+    low: float
+    high: float
+
+
+def slice_jumps(image: Volume, region: NDArray[np.bool_] | None = None) -> SliceJumps:
+    """Measure how a volume changes from slice to slice.
+
+    Args:
+        image: HU; slices lie along the third axis, as on the working grid.
+        region: voxels that count, of the image's shape; all by default.
+
+    Raises:
+        InputError: the region's shape differs, or fewer than two neighbouring slices of it hold 16 voxels in common.
+    """
+    array = np.asarray(image.array, dtype=np.float32)
+    inside = np.ones(array.shape, dtype=bool) if region is None else np.asarray(region, dtype=bool)
+    if inside.shape != array.shape:
+        raise InputError(f"The region is {inside.shape} but its image is {array.shape}.")
+    steps, both = _steps(array, inside, 2)
+    counts = both.sum((0, 1))
+    counted = counts >= FEWEST_VOXELS
+    if counted.sum() < 2:
+        raise InputError("The region is too small to tell whether its slices fit together; it needs three slices.")
+    shifts = (steps * both).sum((0, 1), dtype=np.float64)[counted] / counts[counted]
+    along = [_steps(array, inside, axis) for axis in (0, 1)]
+    within = np.concatenate([np.abs(step[pair]) for step, pair in along])
+    return SliceJumps(
+        through_hu=float(np.abs(steps[both]).mean(dtype=np.float64)),
+        within_hu=float(within.mean(dtype=np.float64)),
+        flicker_hu=float(shifts.std()),
+    )
+
+
+def heart_jumps(image: Volume, label: Volume) -> HeartJumps:
+    """Measure a volume inside its heart (any label but 0) and outside.
+
+    Raises:
+        InputError: image and label map are on different grids, or there is too little heart or too little else.
+    """
+    if not image.grid.same_as(label.grid):
+        raise InputError("The image and its label map are on different grids; resample one of them.")
+    heart = label.array != 0
+    return HeartJumps(slice_jumps(image, heart), slice_jumps(image, ~heart))
+
+
+def compare_jumps(
+    generated: Sequence[HeartJumps], real: Sequence[HeartJumps], seed: int = 0, draws: int = 1000
+) -> dict[str, Comparison]:
+    """Compare generated with real volumes, preferably of one site.
+
+    Args:
+        generated: of at least one volume.
+        real: of at least one volume.
+        seed: of the bootstrap.
+        draws: of the bootstrap.
+
+    Returns:
+        A comparison for each of ``inside.through_hu``, ``inside.within_hu``, ``inside.flicker_hu``, and ``outside``.
+
+    Raises:
+        InputError: there are no volumes on one side.
+    """
+    if not generated or not real:
+        raise InputError("Slice jumps need at least one generated and one real volume to be compared.")
+    rng = np.random.default_rng(seed)
+    made, true = _table(generated), _table(real)
+    names = list(made)
+    ours, theirs = (np.array([table[name] for name in names]) for table in (made, true))
+    picks = [rng.integers(0, side.shape[1], (draws, side.shape[1])) for side in (ours, theirs)]
+    ratios = ours[:, picks[0]].mean(-1) / theirs[:, picks[1]].mean(-1)
+    low, high = np.percentile(ratios, (2.5, 97.5), axis=1)
+    means = zip(names, ours.mean(1), theirs.mean(1), low, high, strict=True)
+    return {name: Comparison(*map(float, (a, b, a / b, lower, upper))) for name, a, b, lower, upper in means}
+
+
+def _steps(
+    array: NDArray[np.float32], inside: NDArray[np.bool_], axis: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return differences of neighbours along an axis, and where both are inside."""
+    first, second = [slice(None)] * 3, [slice(None)] * 3
+    first[axis], second[axis] = slice(None, -1), slice(1, None)
+    return np.diff(array, axis=axis), inside[tuple(first)] & inside[tuple(second)]
+
+
+def _table(volumes: Sequence[HeartJumps]) -> dict[str, list[float]]:
+    rows = [asdict(jumps) for jumps in volumes]
+    return {f"{part}.{name}": [row[part][name] for row in rows] for part in rows[0] for name in rows[0][part]}
