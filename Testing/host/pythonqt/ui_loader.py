@@ -80,24 +80,24 @@ def _taken_out(root: ElementTree.Element, tag: str) -> list[ElementTree.Element]
 
 
 def _enum_properties_taken_out(root: ElementTree.Element) -> list[tuple[str, str, str]]:
-    """Enum properties of our stand-ins: Qt can't know their values."""
+    """Enum properties that our stand-ins declare, as whole numbers: Qt can't know their values."""
     found = []
     for element in root.iter("widget"):
-        if element.get("class") in custom_widgets:
-            for prop in element.findall("property"):
-                value = prop.find("set") if prop.find("set") is not None else prop.find("enum")
-                text = (value.text or "") if value is not None else ""
-                if value is not None and not text.startswith(("Q", "Qt::")):
-                    element.remove(prop)
-                    found.append((element.get("name", ""), prop.get("name", ""), text))
+        types = getattr(custom_widgets.get(element.get("class", "")), "_property_types", {})
+        for prop in element.findall("property"):
+            value = prop.find("set") if prop.find("set") is not None else prop.find("enum")
+            if value is not None and types.get(prop.get("name", "")) == "int":
+                element.remove(prop)
+                found.append((element.get("name", ""), prop.get("name", ""), value.text or ""))
     return found
 
 
 def enum_value(cls: type, text: str) -> int:
-    """The value of 'ctkPathLineEdit::Dirs|ctkPathLineEdit::Files'."""
+    """The value of 'ctkPathLineEdit::Dirs|ctkPathLineEdit::Files', or of 'Qt::ElideRight'."""
     value = 0
     for name in filter(None, text.split("|")):
-        member = getattr(cls, name.split("::")[-1].strip(), None)
+        scope, _, key = name.strip().rpartition("::")
+        member = getattr(QtCore.Qt if scope == "Qt" else cls, key, None)
         if member is None:
             raise UiError(f"{cls.__name__} has no enum value {name}")
         value |= int(member)
@@ -115,9 +115,13 @@ def _check_properties(widget: Any, root: ElementTree.Element, path: Path) -> Non
     for element in root.iter("widget"):
         owner = _named(widget, element.get("name", ""), path)
         for prop in element.findall("property"):
-            name = prop.get("name", "")
-            if prop.get("stdset") != "0" and owner.metaObject().indexOfProperty(name) < 0:
-                raise UiError(f"{path.name}: {element.get('class')} has no property {name!r} ({element.get('name')})")
+            name, meta = prop.get("name", ""), owner.metaObject()
+            index, place = meta.indexOfProperty(name), f"({element.get('name')})"
+            if prop.get("stdset") != "0" and index < 0:
+                raise UiError(f"{path.name}: {element.get('class')} has no property {name!r} {place}")
+            key = prop.findtext("enum") or prop.findtext("set")
+            if index >= 0 and key and not meta.property(index).enumerator().keysToValue(key)[1]:
+                raise UiError(f"{path.name}: {element.get('class')}.{name} has no value {key!r} {place}")
 
 
 def _connect(widget: Any, connection: ElementTree.Element, path: Path) -> None:

@@ -194,12 +194,14 @@ def test_a_ui_file_with_a_wrong_property_class_or_signal_is_refused(application,
 
     from Testing.host.pythonqt.ui_loader import UiError
 
+    sideways = '<property name="layoutDirection"><enum>Qt::Sideways</enum></property>'
     right = (MODULE.parent / "Resources" / "UI" / "ExamplePanel.ui").read_text()
     for wrong, text in (
         (right.replace('"noneEnabled"', '"nonEnabled"'), "no property 'nonEnabled'"),
         (right.replace("ctkSliderWidget", "ctkSlidrWidget"), "no widget class ctkSlidrWidget"),
         (right.replace("mrmlSceneChanged(vtkMRMLScene*)", "sceneChanged(vtkMRMLScene*)"), "No such signal"),
         (right.replace("ctkPathLineEdit::Dirs", "ctkPathLineEdit::Dir"), "no enum value"),
+        (right.replace('name="shownBox">', f'name="shownBox">{sideways}'), "no value 'Qt::Sideways'"),
     ):
         path = tmp_path / "Wrong.ui"
         path.write_text(wrong)
@@ -229,3 +231,21 @@ def test_these_tests_pass_with_slicers_own_python_files_too():
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_ui_file_sets_an_enum_of_qt_on_a_widget_of_ctk(application, tmp_path):
+    import qt
+    import slicer
+
+    path = tmp_path / "Elided.ui"
+    path.write_text(
+        """<ui version="4.0"><widget class="QWidget" name="panel"><layout class="QVBoxLayout"><item>
+        <widget class="ctkComboBox" name="box">
+        <property name="sizeAdjustPolicy"><enum>QComboBox::AdjustToContents</enum></property>
+        <property name="elideMode"><enum>Qt::ElideRight</enum></property>
+        </widget></item></layout></widget></ui>"""
+    )
+    panel = slicer.util.loadUI(str(path))
+    box = slicer.util.childWidgetVariables(panel).box
+    assert box.elideMode == qt.Qt.ElideRight
+    assert box.sizeAdjustPolicy == qt.QComboBox.AdjustToContents
