@@ -1,0 +1,186 @@
+"""Take the pictures of the module in ``Resources/Screenshots``: ``python -m Testing.screenshots``.
+
+The real module in the host's window, with the real worker, on a phantom patient made for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE = ROOT / "FedSimSlicer" / "FedSimSlicer.py"
+PATIENT = "adult", 4
+"""Site and seed of the phantom patient; the built-in model has not seen it."""
+
+
+class Photographer:
+    """The window, and what is done in it before each picture."""
+
+    def __init__(self, out: Path) -> None:
+        from Testing.host import start_application
+
+        self.out = out
+        self.application = start_application(testing=True)
+        self.slicer = self.application.slicer
+        self.application.window.windowTitle = "FedSim in the host"
+        self.application.load_module(MODULE)
+        self.application.window.resize(1400, 900)
+        self.application.window.show()
+        self.application.window.moduleSelector().selectModule("FedSimSlicer")
+        self.panel = self.slicer.modules.FedSimSlicerWidget.panel
+        self.session = self.panel.session
+
+    def panel_named(self, name: str) -> Any:
+        """Go to a tab and return its panel."""
+        self.panel.show_tab(name)
+        return next(panel for panel in self.panel.panels if type(panel).__name__ == name)
+
+    def until(self, happened: Callable[[], Any], seconds: float = 300.0) -> None:
+        """Let the application go on until something has happened.
+
+        Raises:
+            TimeoutError: it has not.
+        """
+        end = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > end:
+                raise TimeoutError("the window did not come to what is to be photographed")
+            self.application.process_events()
+            time.sleep(0.005)
+
+    def settle(self) -> None:
+        """Wait until all is computed and painted."""
+        channels = ("labels", "measure", "preview", "modes", "fit", "simulation", "regions")
+        end = time.monotonic() + 1.0
+        self.until(lambda: time.monotonic() > end and not any(map(self.session.worker.busy, channels)))
+
+    def take(self, name: str) -> None:
+        """Write a picture of the whole window."""
+        self.settle()
+        path = self.out / f"slicer_{name}.png"
+        self.application.window.grab().save(str(path))
+        print(path)
+
+    def load_patient(self) -> tuple[Any, Any]:
+        """Put a phantom patient into the scene; returns the nodes of scan and label map."""
+        import numpy as np
+
+        from FedSimCore.cohorts.phantom import make_phantom
+        from FedSimSlicerLib.scene_volumes import put_label_map, put_volume
+
+        made = make_phantom(*PATIENT)
+        scan = put_volume(made.image.array.astype(np.int16), made.image.grid, "Phantom patient", None, (800.0, 200.0))
+        return scan, put_label_map(made.label.array, made.label.grid, "Phantom patient's labels")
+
+
+def explore(camera: Photographer) -> None:
+    """A heart of the population, with its measurements."""
+    panel = camera.panel_named("ExplorePanel")
+    panel.ui.seedBox.value = 11
+    panel.ui.randomButton.click()
+    camera.take("explore")
+    panel.ui.shapeSection.collapsed = True
+    panel.ui.measureSection.collapsed = False
+    camera.take("measurements")
+    panel.ui.measureSection.collapsed = True
+
+
+def fit(camera: Photographer, labels: Any) -> None:
+    """The heart of a patient, with the distance that is left."""
+    panel = camera.panel_named("ExplorePanel")
+    panel.ui.fitSection.collapsed = False
+    camera.session.state.patient = labels
+    section = panel.fit
+    section.ui.fitModesBox.currentIndex = 1
+    section.ui.fitButton.click()
+    camera.until(lambda: not section.fit.running)
+    camera.take("fit")
+    panel.ui.fitSection.collapsed = True
+    panel.ui.shapeSection.collapsed = False
+
+
+def simulate(camera: Photographer) -> None:
+    """Its CT, and that of every site's scanner."""
+    camera.panel_named("MaterialsPanel")
+    camera.take("materials")
+    panel = camera.panel_named("SimulatePanel")
+    panel.ui.simulateButton.click()
+    camera.until(lambda: camera.session.state.simulated is not None)
+    camera.take("simulate")
+    first = camera.session.state.simulated
+    panel.ui.allScannersButton.click()
+    camera.until(lambda: not camera.session.worker.busy("simulation"))
+    panel.ui.showButton.click()
+    camera.take("sites")
+    panel.ui.backButton.click()
+    camera.session.state.simulated = first
+
+
+def compare(camera: Photographer, scan: Any) -> None:
+    """Real beside simulated."""
+    panel = camera.panel_named("ComparePanel")
+    camera.session.state.real_scan = scan
+    panel.ui.sideButton.click()
+    panel.ui.measureButton.click()
+    camera.until(lambda: panel.histograms.pairs)
+    camera.take("compare")
+    panel.ui.boardButton.click()
+    camera.take("checkerboard")
+    panel.ui.backButton.click()
+
+
+def set_up(camera: Photographer) -> None:
+    """What is shown while packages are missing."""
+    from FedSimSlicerLib.dependencies import requirements
+    from FedSimSlicerLib.installer import PackageInstaller
+    from FedSimSlicerLib.setup_panel import SetupPanel
+
+    class Bare(PackageInstaller):
+        """A Slicer that has none of the packages."""
+
+        def missing(self) -> Any:
+            from FedSimSlicerLib.dependencies import Missing
+
+            return [Missing(str(each), each.name) for each in requirements()]
+
+    panel = SetupPanel(Bare(), lambda: None)
+    panel.widget.setFixedWidth(400)
+    panel.widget.show()
+    camera.application.process_events()
+    panel.widget.adjustSize()
+    path = camera.out / "slicer_setup.png"
+    panel.widget.grab().save(str(path))
+    panel.widget.hide()
+    print(path)
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(prog="python -m Testing.screenshots", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    camera = Photographer(options.out)
+    try:
+        explore(camera)
+        scan, labels = camera.load_patient()
+        fit(camera, labels)
+        simulate(camera)
+        compare(camera, scan)
+        camera.panel_named("ExportPanel")
+        camera.take("export")
+        set_up(camera)
+    finally:
+        camera.session.worker.close(wait_s=10)
+
+
+if __name__ == "__main__":
+    main()
