@@ -15,6 +15,8 @@ from slicer.i18n import tr as _
 from FedSimSlicerLib.scene_colors import region_colors
 
 _MARK = "FedSim.OverlayColors"
+_BYTE = 1 / 255
+"""What a colour table keeps of an opacity; a smaller change is none, and would draw the slices anew for nothing."""
 
 
 def set_overlay_opacities(labels: Any, opacities: Mapping[int, float]) -> None:
@@ -33,7 +35,7 @@ def set_overlay_opacities(labels: Any, opacities: Mapping[int, float]) -> None:
         display.SetAndObserveColorNodeID(table.GetID())
     was_modifying = table.StartModify()
     for label, opacity in opacities.items():
-        if abs(table.GetLookupTable().GetTableValue(label)[3] - opacity) > 1e-6:
+        if abs(table.GetLookupTable().GetTableValue(label)[3] - opacity) > _BYTE:
             table.SetOpacity(label, opacity)
     table.EndModify(was_modifying)
 

@@ -13,6 +13,7 @@ from FedSimSlicerLib.heart_editor import HeartEditor
 from FedSimSlicerLib.heart_surface import HeartSurface
 from FedSimSlicerLib.live_heart import LiveHeart
 from FedSimSlicerLib.live_images import LiveImages
+from FedSimSlicerLib.replaced_nodes import following_nodes, remove_replaced
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.state import ModuleState
 from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
@@ -44,6 +45,7 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         VTKObservationMixin.__init__(self)
         self._parameter_node = parameter_node
         self._state: ModuleState | None = None
+        self._replaceable: list[Any] = []
         self.message: Signal[[str]] = Signal()
         self.tab_wanted: Signal[[str]] = Signal()
         self.state_changed: Signal[[ModuleState | None]] = Signal()
@@ -59,8 +61,8 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         self.addObserver(scene, scene.StartCloseEvent, lambda *_: self._set_state(None))
         self.addObserver(scene, scene.EndCloseEvent, lambda *_: self.use_scene())
         # While a scene is read, references to nodes that are not there yet are read as None, for good.
-        self.addObserver(scene, scene.StartImportEvent, lambda *_: self._set_state(None))
-        self.addObserver(scene, scene.EndImportEvent, lambda *_: self.use_scene())
+        self.addObserver(scene, scene.StartImportEvent, lambda *_: self._before_import())
+        self.addObserver(scene, scene.EndImportEvent, lambda *_: self._after_import())
 
     @property
     def state(self) -> ModuleState | None:
@@ -88,6 +90,15 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
         self.layout.close()
         self.removeObservers()
         self.worker.close()
+
+    def _before_import(self) -> None:
+        self._replaceable = following_nodes(self.display, self._state)
+        self._set_state(None)
+
+    def _after_import(self) -> None:
+        self.use_scene()
+        remove_replaced(self._replaceable, self._parameter_node())
+        self._replaceable = []
 
     def _set_state(self, state: ModuleState | None) -> None:
         if self._state is not None:

@@ -11,6 +11,7 @@ pytest.importorskip("PySide6")
 from PySide6.QtCore import Qt
 
 from Testing.slicer.module.hands import drag_to_end, inner, press, turn_wheel, type_number
+from Testing.slicer.module.shared_module import *  # noqa: F403
 
 
 def points_of(session):
@@ -222,7 +223,7 @@ def test_reset_all_brings_shape_and_pose_back_in_one_step(session, explore):
     assert session.editor.heart.pose.translation_mm[0] == 30.0
 
 
-def test_the_modules_own_test_passes(module):
+def test_the_modules_own_test_passes(session):
     import sys
 
     sys.modules["FedSimSlicer"].FedSimSlicerTest().runTest()
