@@ -25,8 +25,11 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cli/desktop.py
   FedSimCore/cli/main.py
   FedSimCore/cli/measure.py
+  FedSimCore/cli/runs.py
   FedSimCore/cli/shape.py
   FedSimCore/cli/simulate.py
+  FedSimCore/cli/train.py
+  FedSimCore/cli/training_display.py
   FedSimCore/cohorts/__init__.py
   FedSimCore/cohorts/case.py
   FedSimCore/cohorts/check.py
@@ -97,17 +100,23 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/demo.py
   FedSimCore/errors.py
   FedSimCore/evaluation/__init__.py
+  FedSimCore/evaluation/slice_jumps.py
   FedSimCore/files.py
   FedSimCore/machine.py
   FedSimCore/networks/__init__.py
   FedSimCore/networks/coarse_ct.py
+  FedSimCore/networks/discriminator.py
   FedSimCore/networks/enhancer.py
   FedSimCore/networks/generators.py
   FedSimCore/networks/intensity.py
+  FedSimCore/networks/losses.py
   FedSimCore/networks/material_generator.py
+  FedSimCore/networks/perceptual.py
   FedSimCore/networks/seeding.py
   FedSimCore/networks/spade.py
   FedSimCore/networks/spade_generator.py
+  FedSimCore/networks/vgg.py
+  FedSimCore/networks/vgg_file.py
   FedSimCore/pictures/__init__.py
   FedSimCore/pictures/annotate.py
   FedSimCore/pictures/norm_chart.py
@@ -119,6 +128,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/resources.py
   FedSimCore/runs/__init__.py
   FedSimCore/runs/checkpoints.py
+  FedSimCore/runs/comparison.py
   FedSimCore/runs/control.py
   FedSimCore/runs/events.py
   FedSimCore/runs/folder.py
@@ -157,8 +167,19 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/shape/voxelizer.py
   FedSimCore/training/__init__.py
   FedSimCore/training/config.py
+  FedSimCore/training/data_order.py
+  FedSimCore/training/loop.py
+  FedSimCore/training/memory.py
+  FedSimCore/training/pace.py
+  FedSimCore/training/random_state.py
   FedSimCore/training/recipes.py
+  FedSimCore/training/reporter.py
+  FedSimCore/training/session.py
+  FedSimCore/training/shape_generator.py
   FedSimCore/training/shape_generator_config.py
+  FedSimCore/training/stopping.py
+  FedSimCore/training/task.py
+  FedSimCore/training/tensor_files.py
   FedSimCore/volumes/__init__.py
   FedSimCore/volumes/crop.py
   FedSimCore/volumes/dicom.py
@@ -210,6 +231,7 @@ set(FedSimCore_PYTHON_RESOURCES
   Resources/phantom/shape.json
   Resources/phantom/sites.json
   Resources/phantom/variants.json
+  Resources/recipes/shape-generator.json
   Resources/shape/README.md
   Resources/shape/builtin.json
   Resources/shape/heart.safetensors

@@ -1,0 +1,307 @@
+"""A session of a run, from config to result: new or resumed, ended by itself or by somebody."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from FedSimCore import __version__
+from FedSimCore.errors import CancelledError, FedSimError, InputError
+from FedSimCore.files import write_json
+from FedSimCore.machine import commit, cpu_name, memory_gib
+from FedSimCore.progress import Progress
+from FedSimCore.runs.checkpoints import CheckpointStore
+from FedSimCore.runs.events import Ended, Evaluated, Started
+from FedSimCore.runs.folder import RunFolder
+from FedSimCore.runs.lock import locked
+from FedSimCore.training.config import TrainingConfig
+from FedSimCore.training.loop import Loop
+from FedSimCore.training.memory import is_out_of_memory
+from FedSimCore.training.random_state import seed_all
+from FedSimCore.training.recipes import ConfigError, changed_fields, checked_config, with_settings
+from FedSimCore.training.reporter import (
+    Listener,
+    ProgressEvents,
+    Reporter,
+    ignore,
+    require_libraries,
+    tell_if_possible,
+)
+from FedSimCore.training.stopping import StopRequest
+from FedSimCore.training.task import Outcome, Task, TrainingError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+SUMMARY_SCHEMA = "fedsim/run-summary/1"
+_PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "monai", "safetensors", "nibabel")
+Builder = Callable[[Any, Progress], Task]
+
+
+def begin(config: TrainingConfig, folder: RunFolder, listen: Listener = ignore) -> Outcome:
+    """Train anew.
+
+    Args:
+        config: what to do.
+        folder: for the run; must not hold one yet.
+        listen: told every event.
+
+    Raises:
+        InputError: the folder holds a run, another process trains in it, or the data can't be used.
+        TrainingError: the training can't go on (see :meth:`Loop.run`).
+        CancelledError: somebody stopped it.
+        DiskError: the disk is full.
+        MissingDependencyError: a library is missing.
+    """
+    return _Session(folder, config, {}, listen).run()
+
+
+def resume(folder: RunFolder, settings: Sequence[str] = (), listen: Listener = ignore) -> Outcome:
+    """Go on with a run from its newest good checkpoint, or from the beginning if there is none.
+
+    Args:
+        folder: of the run.
+        settings: ``KEY=VALUE`` changes of its config, of fields that may change.
+        listen: told every event.
+
+    Raises:
+        InputError: there is no run, its data or checkpoints can't be used, or a field may not change.
+        FedSimError: as :func:`begin`.
+    """
+    fields = folder.config()
+    before = checked_config(fields, folder.config_file)
+    after = checked_config(with_settings(fields, settings), folder.config_file)
+    changed = changed_fields(before, after)
+    return _Session(folder, after, changed, listen, resumed=True).run()
+
+
+@dataclass
+class _Session:
+    folder: RunFolder
+    config: TrainingConfig
+    changed: dict[str, str]
+    listen: Listener
+    resumed: bool = False
+
+    def run(self) -> Outcome:
+        require_libraries()
+        if self.config.threads is not None:
+            torch.set_num_threads(self.config.threads)
+        fabric = make_fabric(self.config)
+        stop = StopRequest(self.folder)
+        with ExitStack() as stack:
+            if _is_main_process():
+                stack.enter_context(locked(self.folder))
+                self._prepare_folder()
+            stack.enter_context(stop.signals())
+            fabric.launch()
+            return self._train(fabric, stop)
+
+    def _prepare_folder(self) -> None:
+        self.folder.stop_file.unlink(missing_ok=True)
+        if not self.resumed:
+            self.folder.make(self.config.model_dump(mode="json"))
+        elif self.changed:
+            self.folder.write_config(self.config.model_dump(mode="json"))
+
+    def _train(self, fabric: Fabric, stop: StopRequest) -> Outcome:
+        reporter = Reporter(self.folder, self._newest_step(), self.listen) if fabric.is_global_zero else None
+        loop: Loop | None = None
+        task: Task | None = None
+        try:
+            task = self._build(reporter)
+            loop = self._loop(fabric, task, stop, reporter)
+            began = time.monotonic()
+            if not loop.run():
+                reason = (
+                    f"Stopped after step {loop.step} of {self.config.steps} because {stop.reason}; "
+                    f"go on with `fedsim runs resume {self.folder.path}`."
+                )
+                raise CancelledError(reason)
+            with loop.looking():
+                outcome = task.finish(self.folder.path) if fabric.is_global_zero else Outcome()
+            if reporter is not None:
+                self._finished(reporter, loop, outcome, time.monotonic() - began)
+            return outcome
+        except BaseException as caught:
+            error = _told_as_memory(caught, task) if task is not None and is_out_of_memory(caught) else caught
+            if reporter is not None:
+                self._failed(reporter, loop.step if loop else 0, error)
+                if loop is None and not self.resumed:
+                    # Nothing was trained: the folder can be used again when what was wrong is put right.
+                    self.folder.config_file.unlink(missing_ok=True)
+            raise error from (None if error is caught else caught)
+        finally:
+            if reporter is not None:
+                reporter.close()
+
+    def _build(self, reporter: Reporter | None) -> Task:
+        seed_all(self.config.seed)
+        module, _, function = self.config.builder.partition(":")
+        builder: Builder = getattr(importlib.import_module(module), function)
+        task = builder(self.config, ProgressEvents(reporter.tell if reporter else ignore))
+        known = self.folder.summary().get("data_sha256") if self.resumed else None
+        if isinstance(known, dict) and known != dict(task.data_sha256):
+            different = sorted(k for k in {*known, *task.data_sha256} if known.get(k) != task.data_sha256.get(k))
+            raise InputError(
+                f"The data of {self.folder.path} has changed since the run began ({', '.join(different[:3])}); "
+                "restore it, or begin a new run."
+            )
+        return task
+
+    def _loop(self, fabric: Fabric, task: Task, stop: StopRequest, reporter: Reporter | None) -> Loop:
+        store = CheckpointStore(self.folder.checkpoints, self.config.checkpoints_kept)
+        session = 1 + max([checkpoint.session for checkpoint in store.stored()], default=0) if self.resumed else 1
+        session = max(session, 1 + len(self.folder.summary().get("sessions", [])))
+        loop = Loop(fabric, task, self.config, store, session, reporter, stop)
+        if self.resumed:
+            loop.load_newest(lambda text: reporter.note(text, "warning") if reporter else None)
+        if reporter is not None:
+            self._write_summary(task, loop, session, reporter)
+            reporter.tell(
+                Started(
+                    session=session,
+                    step=loop.step,
+                    total=self.config.steps,
+                    recipe=self.config.recipe,
+                    pid=os.getpid(),
+                    host=socket.gethostname(),
+                    device=device_name(fabric.device),
+                    changed=self.changed,
+                )
+            )
+        return loop
+
+    def _newest_step(self) -> int:
+        stored = CheckpointStore(self.folder.checkpoints).stored() if self.resumed else []
+        return stored[0].step if stored else 0
+
+    def _write_summary(self, task: Task, loop: Loop, session: int, reporter: Reporter) -> None:
+        summary = self.folder.summary() if self.resumed else {}
+        sessions = summary.get("sessions", [])
+        here = {
+            "session": session,
+            "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "after_step": loop.step,
+            "command": " ".join(sys.argv),
+            "device": device_name(task.device),
+            **_made_with(),
+        }
+        if sessions and any(sessions[-1].get(key) != here[key] for key in ("threads", "device", "versions", "cpu")):
+            reporter.note(
+                "Machine, threads or libraries are not those of the session before: the weights will not be exactly "
+                "those of an unbroken run.",
+                "warning",
+            )
+        content = {
+            "schema": SUMMARY_SCHEMA,
+            "recipe": self.config.recipe,
+            "seed": self.config.seed,
+            "data_sha256": dict(task.data_sha256),
+            "sessions": [*sessions, here],
+        }
+        write_json(self.folder.summary_file, content)
+
+    def _finished(self, reporter: Reporter, loop: Loop, outcome: Outcome, seconds: float) -> None:
+        files = [path.relative_to(self.folder.path).as_posix() for path in outcome.files]
+        if outcome.metrics:
+            reporter.tell(Evaluated(step=loop.step, metrics=dict(outcome.metrics)))
+        result = {
+            "steps": loop.step,
+            "seconds_of_last_session": round(seconds, 2),
+            "files": files,
+            "metrics": dict(outcome.metrics),
+        }
+        write_json(self.folder.summary_file, {**self.folder.summary(), "outcome": result})
+        reporter.tell(Ended(state="finished", step=loop.step, files=tuple(files)))
+
+    def _failed(self, reporter: Reporter, step: int, error: BaseException) -> None:
+        if isinstance(error, CancelledError):
+            tell_if_possible(reporter, Ended(state="stopped", step=step, reason=str(error)))
+        elif isinstance(error, KeyboardInterrupt):
+            tell_if_possible(reporter, Ended(state="stopped", step=step, reason="Ended at once by Ctrl-C."))
+        elif isinstance(error, FedSimError):
+            tell_if_possible(reporter, Ended(state="failed", step=step, reason=str(error)))
+        else:
+            reporter.log.error("%s", traceback.format_exc())
+            reason = f"A bug of FedSim: {type(error).__name__}: {error} (log.txt has the details)."
+            tell_if_possible(reporter, Ended(state="failed", step=step, reason=reason))
+
+
+def make_fabric(config: TrainingConfig) -> Fabric:
+    """Return Fabric for a config, not yet launched.
+
+    Raises:
+        InputError: there is no such device, or too few.
+    """
+    import warnings
+
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device = cuda, but no NVIDIA graphics card with a working driver is found; take auto or cpu.")
+    accelerator = "cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu"
+    if accelerator == "cuda" and config.devices > torch.cuda.device_count():
+        raise InputError(f"devices = {config.devices}, but there are {torch.cuda.device_count()} graphics cards.")
+    if config.batch_size % config.devices:
+        raise ConfigError(
+            "The config", {"batch_size": f"= {config.batch_size} is no multiple of {config.devices} devices"}
+        )
+    with warnings.catch_warnings():
+        # Fabric recommends more workers, other launchers and the like.
+        warnings.simplefilter("ignore")
+        try:
+            return Fabric(
+                accelerator=accelerator,
+                devices=config.devices,
+                strategy="ddp" if config.devices > 1 else "auto",
+                precision=config.precision,
+            )
+        except (MisconfigurationException, ValueError, RuntimeError) as error:
+            raise InputError(f"This machine cannot train with this config: {error}") from error
+
+
+def device_name(device: torch.device) -> str:
+    """Return the graphics card's name, or ``"cpu"``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+def _told_as_memory(error: BaseException, task: Task) -> TrainingError:
+    return TrainingError(
+        f"Measuring or saving the model does not fit into memory ({error}); {task.memory_advice}, then resume the run."
+    )
+
+
+def _is_main_process() -> bool:
+    """Tell whether this is the process that writes; Fabric and torchrun number them in the environment."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def _made_with() -> Mapping[str, Any]:
+    found = ((package, next(iter(importlib.metadata.distributions(name=package)), None)) for package in _PACKAGES)
+    return {
+        "commit": commit(),
+        "fedsim": __version__,
+        "python": platform.python_version(),
+        "versions": {package: distribution.version for package, distribution in found if distribution},
+        "system": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_gib": memory_gib(),
+        "threads": torch.get_num_threads(),
+    }
