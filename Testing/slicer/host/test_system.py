@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,49 @@ def test_a_missing_python_package_is_named_with_the_way_to_get_it(monkeypatch):
     monkeypatch.setattr(system, "PACKAGES", {"a_package_that_nobody_has": "slicer-core", "json": "json"})
     with pytest.raises(system.MissingPackageError, match=r"without slicer-core; install FedSim's extra desktop"):
         system.check_packages()
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run the script where no package is installed and root asks; other commands' answers by name, in shell."""
+
+    def run(*given, **commands):
+        usual = {"dpkg-query": "exit 1", "apt-get": 'echo "$@"', "id": "echo 0"}
+        for name, command in {**usual, **commands}.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+            (tmp_path / name).chmod(0o755)
+        shell = ["/bin/bash", str(SCRIPT), *given]
+        return subprocess.run(shell, capture_output=True, text=True, timeout=30, env={"PATH": str(tmp_path)})
+
+    return run
+
+
+needs_bash = pytest.mark.skipif(not Path("/bin/bash").exists(), reason="the script is for Debian and Ubuntu")
+
+
+@needs_bash
+def test_the_script_installs_what_is_missing(run_script):
+    done = run_script("--screen")
+    assert done.returncode == 0
+    asked = done.stdout.splitlines()[-1].split()
+    assert set(asked) >= {*system.LIBRARIES.values(), *system.SCREEN_LIBRARIES.values()}
+
+
+@needs_bash
+def test_the_script_asks_for_nothing_where_all_is_installed(run_script):
+    done = run_script(**{"dpkg-query": "echo install ok installed", "apt-get": "exit 1"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"id": "echo 1000"}, "this needs root, and there is no sudo"),
+        ({"apt-get": "exit 1"}, "apt-get update failed"),
+    ],
+)
+def test_the_script_says_why_it_cannot_and_what_to_install_by_hand(run_script, answers, reason):
+    done = run_script(**answers)
+    assert done.returncode == 1
+    assert f"{reason}; install by hand: libegl1" in done.stderr
