@@ -202,8 +202,8 @@ class Exporter:
             self.finished.emit(exported)
             self.ended.emit()
 
-    def _on_error(self, run: _Run) -> Callable[[Exception], None]:
-        def failed(error: Exception) -> None:
+    def _on_error(self, run: _Run) -> Callable[[BaseException], None]:
+        def failed(error: BaseException) -> None:
             if isinstance(error, FedSimError):
                 self._end(run, str(error))
                 return

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,6 +116,11 @@ class WorkerProcess:
         """End it and all it started, at once; returns without waiting for that."""
         threading.Thread(target=self._kill_tree, name="fedsim-worker-kill", daemon=True).start()
 
+    def wait(self, timeout_s: float = 5.0) -> None:
+        """Let it come to its end by itself, e.g. after its last line."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+
     def finish(self) -> int:
         """End whatever is left of it, close the pipes, remove its folder; return its exit code."""
         self._kill_tree()
@@ -148,8 +154,9 @@ class WorkerProcess:
 
 
 def _windows_flags() -> int:
-    """No console window, and no Ctrl+C of the parent's console."""
-    return getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    """No console window, no Ctrl+C of the parent's console, and less priority than the application (0 elsewhere)."""
+    names = ("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS")
+    return sum(getattr(subprocess, name, 0) for name in names)
 
 
 def was_killed(code: int) -> bool:
