@@ -40,8 +40,14 @@ class Desktop:
         self.slicer, self.window = application.slicer, application.window
         self.window.windowTitle = "FedSim desktop (a stand-in for 3D Slicer)"
         self._module = ""
+        self._set_icon()
         self._make_menus()
         self._make_notice()
+
+    def _set_icon(self) -> None:
+        import qt
+
+        self.window.windowIcon = qt.QIcon(str(Path(__file__).parents[2] / "FedSim.png"))
 
     def _make_menus(self) -> None:
         import qt
