@@ -1,4 +1,7 @@
-"""Waiting for a phantom patient behind a progress dialog, with the application awake."""
+"""Waiting for a phantom patient behind a progress dialog, with the application awake.
+
+The thread imports what it needs (nibabel, SciPy, pydantic: about a second at the first time), this module does not.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from slicer.i18n import tr as _
 
 from FedSimCore.errors import CancelledError, FedSimError
 from FedSimSlicerLib.background import Background
-from FedSimSlicerLib.sample_making import MadePhantom, PhantomMaker
 
 if TYPE_CHECKING:
     from FedSimSlicerLib.sample_data import Sample
+    from FedSimSlicerLib.sample_making import MadePhantom, PhantomMaker
 
 POLL_MS = 100
 _STEPS = 1000
@@ -24,15 +27,17 @@ _SHOW_AFTER_MS = 400
 
 def make_with_dialog(sample: Sample, cache: Path) -> MadePhantom | None:
     """Make a patient and wait for it; None if it failed, which the user is told, or was cancelled."""
-    waiting = _Waiting(sample, PhantomMaker(sample, cache))
-    return waiting.run()
+    return _Waiting(sample, cache).run()
 
 
 class _Waiting:
     """A progress dialog round a thread that makes a patient."""
 
-    def __init__(self, sample: Sample, maker: PhantomMaker) -> None:
-        self._maker, self._background = maker, Background()
+    def __init__(self, sample: Sample, cache: Path) -> None:
+        self._sample, self._cache = sample, cache
+        self._background = Background()
+        self._maker: PhantomMaker | None = None
+        self._cancelled = False
         self._step = (0.0, _("starting"))
         self._made: MadePhantom | None = None
         self._error: BaseException | None = None
@@ -54,7 +59,7 @@ class _Waiting:
         """Wait until the patient is made."""
         self._dialog.setValue(0)
         self._timer.start()
-        self._background.run(lambda: self._maker.make(self._tell), self._take, self._fail)
+        self._background.run(self._make, self._take, self._fail)
         self._loop.exec_()
         self._timer.stop()
         self._background.close()
@@ -63,6 +68,15 @@ class _Waiting:
         if self._error is not None:
             _tell_user(self._error)
         return self._made
+
+    def _make(self) -> MadePhantom:
+        """Make the patient, in the thread."""
+        from FedSimSlicerLib.sample_making import PhantomMaker
+
+        self._maker = PhantomMaker(self._sample, self._cache)
+        if self._cancelled:
+            self._maker.cancel()
+        return self._maker.make(self._tell)
 
     def _tell(self, share: float, stage: str) -> None:
         """Take what the thread says; shown by the timer."""
@@ -75,7 +89,9 @@ class _Waiting:
             self._dialog.setLabelText(_("The phantom patient is made on this computer: {stage}").format(stage=stage))
 
     def _cancel(self) -> None:
-        self._maker.cancel()
+        self._cancelled = True
+        if self._maker is not None:
+            self._maker.cancel()
 
     def _take(self, made: MadePhantom) -> None:
         self._made = made
