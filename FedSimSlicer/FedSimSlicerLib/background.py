@@ -1,14 +1,14 @@
-"""Work that neither needs the worker nor may hold up the GUI: functions in threads of Slicer's own process.
+"""Work that neither needs the worker nor may hold up the GUI: functions in a thread of Slicer's own process.
 
-For NumPy work on copies of arrays, which lets other threads run meanwhile. Nothing of the scene may be touched there.
+For NumPy work, which lets other threads run meanwhile. Nothing of the scene may be touched there.
 """
 
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import qt
 
@@ -18,9 +18,10 @@ POLL_MS = 10
 
 
 class Background:
-    """Runs functions in threads and hands what they return to the GUI's thread."""
+    """Runs functions in a thread, one after the other, and hands what they return to the GUI's thread."""
 
     def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fedsim-background")
         self._ended: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._running = 0
         self._timer = qt.QTimer()
@@ -32,32 +33,31 @@ class Background:
         """Whether something is being done, or has not been handed over yet."""
         return self._running > 0
 
-    def run(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[Exception], None]) -> None:
-        """Call ``work`` in a thread, then ``done`` with what it returned, or ``failed``, in the GUI's thread."""
+    def run(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[BaseException], None]) -> None:
+        """Call ``work`` in the thread, then ``done`` with what it returned, or ``failed``, in the GUI's thread."""
+
+        def tell(future: Future[T]) -> None:
+            error = future.exception()
+            if error is None:
+                done(future.result())
+            else:
+                failed(error)
+
+        ended = self._ended
         self._running += 1
         self._timer.start()
-        threading.Thread(target=self._work, args=(work, done, failed), name="fedsim-background", daemon=True).start()
+        self._executor.submit(work).add_done_callback(lambda future: ended.put(lambda: tell(future)))
 
     def close(self) -> None:
         """Hand nothing over any more."""
         self._timer.stop()
+        self._executor.shutdown(wait=False, cancel_futures=True)
         self._ended = queue.SimpleQueue()
         self._running = 0
 
-    def _work(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
-        ended = self._ended
-        try:
-            result = work()
-        except Exception as error:
-            caught = error
-            ended.put(lambda: failed(caught))
-        else:
-            ended.put(lambda: done(result))
-
     def _poll(self) -> None:
         while not self._ended.empty():
-            tell = self._ended.get()
             self._running -= 1
-            tell()
+            self._ended.get()()
         if not self._running:
             self._timer.stop()

@@ -15,9 +15,10 @@ from FedSimSlicerLib.checked_edit import fill_combo_box, make_quiet
 from FedSimSlicerLib.compare_layout import ORIENTATIONS
 from FedSimSlicerLib.comparison import ALL_PLANES, BLEND, CHECKERBOARD, SIDE_BY_SIDE, Comparison, Options
 from FedSimSlicerLib.heart_handles import HeartHandles
-from FedSimSlicerLib.heart_placement import overlaps, place_in, segmentation_of
+from FedSimSlicerLib.heart_placement import middle_of_labels, overlaps, place_at, segmentation_of
 from FedSimSlicerLib.histogram_section import HistogramSection
 from FedSimSlicerLib.region_comparison import RegionComparison, RegionPair
+from FedSimSlicerLib.scene_segmentations import label_source_of
 from FedSimSlicerLib.scene_volumes import grid_of
 from FedSimSlicerLib.simulation_output import heart_of, labels_of
 from FedSimSlicerLib.slice_layers import SIMULATION
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from FedSimCore.shape.parameters import HeartParameters
+    from FedSimCore.volumes import Grid
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
+    from FedSimSlicerLib.view_centers import Point
 
 # What slice views show of the heart (state.slice_style), by contours and labels.
 STYLES = {(True, True): "both", (True, False): "contours", (False, True): "overlay", (False, False): "nothing"}
@@ -180,16 +183,40 @@ class ComparePanel:
     # The heart's place
 
     def _place(self) -> None:
+        """Move the heart to the patient's, found in a thread, or to the middle of the scan."""
         state = self._session.state
         if state is None:
             return
         try:
-            place_in(state.real_scan, state.patient, self._session.editor, self._session.surface)
+            grid = grid_of(state.real_scan)
         except FedSimError as error:
             self._session.message.emit(str(error))
             return
         self._session.message.emit("")
-        self.comparison.center()
+        patient = state.patient if state.patient is not None else segmentation_of(state.real_scan)
+        if patient is None:
+            self._place_at(grid.center_mm)
+            return
+        try:
+            source = label_source_of(patient)
+        except FedSimError as error:
+            self._place_in_the_middle(grid, error)
+            return
+        self._background.run(
+            lambda: middle_of_labels(source),
+            lambda found: self._place_at(found if overlaps(grid, found[None]) else grid.center_mm),
+            lambda error: self._place_in_the_middle(grid, error),
+        )
+
+    def _place_in_the_middle(self, grid: Grid, error: BaseException) -> None:
+        self._place_at(grid.center_mm)
+        told = _("{why} The heart was placed in the middle of the scan.")
+        self._session.message.emit(told.format(why=error))
+
+    def _place_at(self, target: Point) -> None:
+        if self._session.state is not None:
+            place_at(target, self._session.editor, self._session.surface)
+            self.comparison.center()
 
     def _drag(self, on: bool) -> None:
         if on:
@@ -233,6 +260,7 @@ class ComparePanel:
 
     def _on_measure_failed(self, sentence: str) -> None:
         self._forget_measured()
+        self._refresh()
         self._session.message.emit(sentence)
 
     def _forget_measured(self) -> None:

@@ -108,6 +108,11 @@ class Comparison(VTKObservationMixin):
         """Real scan and simulation that are shown; None for nothing."""
         return None if self.options is None else self._shown
 
+    @property
+    def busy(self) -> bool:
+        """Whether a checkerboard is being made."""
+        return self._background.busy
+
     def center(self) -> None:
         """Bring the views to the heart."""
         if self.options is not None and self.options.style == SIDE_BY_SIDE:

@@ -7,34 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from FedSimSlicerLib.scene_volumes import grid_of
-
 if TYPE_CHECKING:
     from FedSimCore.volumes import Grid
     from FedSimSlicerLib.heart_editor import HeartEditor
     from FedSimSlicerLib.heart_surface import HeartSurface, Points
+    from FedSimSlicerLib.patient_labels import LabelSource
     from FedSimSlicerLib.view_centers import Point
 
 REFERENCE = "referenceImageGeometryRef"
 """Role of a segmentation's reference to the volume that it was made on (vtkMRMLSegmentationNode)."""
 
 
-def place_in(scan: Any, patient: Any, editor: HeartEditor, surface: HeartSurface) -> None:
-    """Move the middle of the heart to the middle of the patient's heart, or to that of the scan.
-
-    Args:
-        scan: volume node of the real scan.
-        patient: segmentation of its heart; not used if None or elsewhere.
-        editor: whose heart is moved, as one step of undo.
-        surface: the shape model.
-
-    Raises:
-        InputError: the scan is no volume with one value a voxel.
-    """
-    grid = grid_of(scan)
-    target = _middle_of_segmentation(patient if patient is not None else segmentation_of(scan))
-    if target is None or not overlaps(grid, target[None]):
-        target = grid.center_mm
+def place_at(target: Point, editor: HeartEditor, surface: HeartSurface) -> None:
+    """Move the middle of the heart to a point (3,), RAS mm, as one step of undo."""
     heart = editor.heart
     vertices = surface.vertices(heart)
     shift = target - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
@@ -42,6 +27,17 @@ def place_in(scan: Any, patient: Any, editor: HeartEditor, surface: HeartSurface
     editor.commit()
     editor.set_pose(heart.pose.model_copy(update={"translation_mm": moved}))
     editor.commit()
+
+
+def middle_of_labels(source: LabelSource) -> Point:
+    """Return the middle (3,), RAS mm, of the box round all regions; takes up to a second, in any thread.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = source.read()
+    present = np.argwhere(found.labels)
+    return found.grid.to_world((present.min(axis=0) + present.max(axis=0)) / 2)
 
 
 def overlaps(grid: Grid, points: Points) -> bool:
@@ -56,12 +52,3 @@ def segmentation_of(scan: Any) -> Any:
         if scan is not None and node.GetNodeReference(REFERENCE) is scan:
             return node
     return None
-
-
-def _middle_of_segmentation(node: Any) -> Point | None:
-    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
-        return None
-    bounds = [0.0] * 6
-    node.GetRASBounds(bounds)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
-    return None if (low > high).any() else (low + high) / 2

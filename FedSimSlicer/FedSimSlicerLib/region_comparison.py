@@ -53,7 +53,8 @@ class Source:
         Raises:
             InputError: it is no volume with one value a voxel.
         """
-        return cls(node.GetName(), array_of(node), grid_of(node))
+        array = array_of(node)  # refuses what is no volume
+        return cls(node.GetName(), array, grid_of(node))
 
     def part_about(self, labels: NDArray[np.uint8], grid: Grid) -> Source:
         """Return a copy of the part round the labels, of a type that the worker takes.
@@ -134,7 +135,7 @@ class RegionComparison:
             InputError: one of them cannot be used.
         """
         self.cancel()
-        sources = [Source.of(node) for node in (real, simulated) if node is not None]
+        sources = [Source.of(node) for node in ((real,) if simulated is None else (real, simulated))]
         source = label_source_of(labels)
         self._wanted = CHANNELS[: len(sources)]
         number = self._number
@@ -221,7 +222,7 @@ def _bounds(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.array([axis[0] for axis in present]), np.array([axis[-1] for axis in present])
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     if isinstance(error, FedSimError):
         return str(error)
     return _("The scans could not be measured ({why}); close other programs and try again.").format(why=error)

@@ -16,7 +16,8 @@ from FedSimSlicerLib.linked_windows import LinkedWindows
 from FedSimSlicerLib.scan_setup import effective_phase, effective_scanner, read_scanner_changes
 from FedSimSlicerLib.simulation import Simulation
 from FedSimSlicerLib.simulation_grids import GRIDS, USUAL, choice_of
-from FedSimSlicerLib.simulation_output import SCANNER, Nodes, heart_of, simulations
+from FedSimSlicerLib.simulation_output import SCANNER, SimulationOutput, heart_of, simulations
+from FedSimSlicerLib.slice_layers import standard_composites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ class SimulatePanel:
         session.state_changed.connect(self._on_state)
         self.simulation.changed.connect(self._refresh)
         self.simulation.progressed.connect(self._on_progress)
-        self.simulation.finished.connect(self._on_finished)
+        self.simulation.arrived.connect(self._on_arrived)
         self._on_state(session.state)
 
     def close(self) -> None:
@@ -136,13 +137,15 @@ class SimulatePanel:
         self.ui.progressBar.value = round(1000 * event.fraction)
         self.ui.stageLabel.text = _progress_text(event.stage, event.remaining_s)
 
-    def _on_finished(self, nodes: Nodes) -> None:
+    def _on_arrived(self, output: SimulationOutput) -> None:
         self._refresh()
-        choose(self.ui.runBox, max(simulations()))
-        if len(nodes.volumes) > 1:
+        choose(self.ui.runBox, output.number)
+        run = self.simulation.run
+        if run is not None and len(run.task.scanners) > 1:
             self._show_side_by_side()
         elif not self._layout.active:
-            slicer.util.setSliceViewerLayers(background=nodes.volumes[0])
+            for composite in standard_composites():
+                composite.SetBackgroundVolumeID(output.volumes[0].GetID())
 
     def _show_side_by_side(self) -> None:
         volumes = simulations().get(self.ui.runBox.currentData, [])

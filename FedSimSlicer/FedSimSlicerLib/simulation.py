@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,28 +9,35 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from FedSimCore import __version__
 from FedSimCore.ct.scanners import scanner, scanners
 from FedSimCore.errors import FedSimError
-from FedSimCore.worker.protocol import RenderTask, ScannerChoice, ScanRow
+from FedSimCore.worker.protocol import RenderTask, ScannerChoice
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.scan_setup import read_scanner, scan_settings
 from FedSimSlicerLib.scene_volumes import new_image
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.simulation_grids import USUAL_VIEWS, choice_of, grid_about
-from FedSimSlicerLib.simulation_output import Nodes, Scan, Simulated, put_simulation, simulations
+from FedSimSlicerLib.simulation_output import Scan, SimulationOutput, simulations
 from FedSimSlicerLib.worker_service import Reply
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from FedSimCore.volumes import Grid
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
-    from FedSimSlicerLib.worker_events import RequestCancelled, RequestDone, RequestFailed, RequestProgress
+    from FedSimSlicerLib.worker_events import (
+        RequestCancelled,
+        RequestDone,
+        RequestFailed,
+        RequestPart,
+        RequestProgress,
+    )
 
 CHANNEL = "simulation"
-SCHEMA = "fedsim/slicer-simulation/1"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Run:
     """A simulation that is being made.
 
@@ -39,11 +45,21 @@ class Run:
         task: what was asked for.
         replace: whether its nodes take the place of the last one's.
         work: what it costs, in usual scans.
+        output: its nodes; None before the first volume.
+        answered: the worker has done its part.
     """
 
     task: RenderTask
     replace: bool
     work: float
+    output: SimulationOutput | None = None
+    answered: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all volumes are in the scene."""
+        came = 0 if self.output is None else len(self.output.volumes)
+        return self.answered and came == len(self.task.scanners)
 
 
 class Simulation:
@@ -54,7 +70,7 @@ class Simulation:
         seconds_per_scan: what a usual scan took here the last time, seconds; None before the first.
         changed: emitted when a run begins or has ended, however it did.
         progressed: emitted with every step of the worker.
-        finished: emitted with the nodes of a run.
+        arrived: emitted with the nodes of the run whenever it has another volume.
 
     Args:
         session: what is behind the panels.
@@ -67,7 +83,7 @@ class Simulation:
         self.seconds_per_scan: float | None = None
         self.changed: Signal[[]] = Signal()
         self.progressed: Signal[[RequestProgress]] = Signal()
-        self.finished: Signal[[Nodes]] = Signal()
+        self.arrived: Signal[[SimulationOutput]] = Signal()
         session.state_changed.connect(self._on_state)
 
     def start(self, size: int, replace: bool = False) -> None:
@@ -119,6 +135,7 @@ class Simulation:
         self.run = run = Run(task, replace, choice_of(size).relative_time * views / USUAL_VIEWS)
         reply = Reply(
             lambda event: self._on_done(run, event),
+            part=lambda event: self._on_part(run, event),
             progress=self.progressed.emit,
             failed=lambda event: self._on_failed(run, event),
             cancelled=lambda event: self._on_cancelled(run, event),
@@ -126,35 +143,50 @@ class Simulation:
         self._session.worker.ask(CHANNEL, task, reply)
         self.changed.emit()
 
-    def _on_done(self, run: Run, event: RequestDone) -> None:
+    def _on_part(self, run: Run, event: RequestPart) -> None:
+        """Bring a volume into VTK's order in a thread, then show it."""
         if run is not self.run:
             return
-        self.seconds_per_scan = event.seconds / run.work
-        result: Any = event.result  # a RenderResult
+        part = event.result
 
-        def make() -> Simulated:
-            scans = tuple(
-                Scan(row.scanner, new_image(event.arrays[row.array]), _provenance(run.task, number, row, self._model))
-                for number, row in enumerate(result.scans)
-            )
-            labels = np.asfortranarray(event.arrays["labels"])
-            return Simulated(run.task.parameters, result.grid.grid(), labels, scans)
+        def make() -> tuple[Scan, NDArray[Any] | None]:
+            scan = Scan(part.scan.scanner, new_image(event.arrays[part.scan.array]), part.scan.recipe)
+            labels = event.arrays.get("labels")
+            return scan, None if labels is None else np.asfortranarray(labels)
 
-        self._background.run(make, lambda simulated: self._show(run, simulated), self._on_error)
+        self._background.run(make, lambda made: self._show(run, part.grid.grid(), *made), self._on_error)
 
-    def _show(self, run: Run, simulated: Simulated) -> None:
+    def _on_done(self, run: Run, event: RequestDone) -> None:
+        if run is self.run:
+            run.answered = True
+            self.seconds_per_scan = event.seconds / run.work
+            self._end_if_complete(run)
+
+    def _show(self, run: Run, grid: Grid, scan: Scan, labels: NDArray[Any] | None) -> None:
         state = self._session.state
-        if run is not self.run or state is None:
+        if run is not self.run:
             return
-        known = simulations()
-        replaced = known[max(known)] if run.replace and known else ()
-        nodes = put_simulation(simulated, replaced)
-        was_modifying = state.parameterNode.StartModify()
-        state.simulated, state.simulated_labels = nodes.volumes[0], nodes.segmentation
-        state.provenance = nodes.texts[0]
-        state.parameterNode.EndModify(was_modifying)
-        self._end()
-        self.finished.emit(nodes)
+        if state is None:  # a scene is being read; its nodes may not mix with ours
+            self.cancel()
+            return
+        if labels is not None:
+            known = simulations()
+            replaced = known[max(known)] if run.replace and known else ()
+            run.output = SimulationOutput(run.task.parameters, grid, labels, replaced)
+        output = run.output
+        assert output is not None, "the labels come with the first volume"
+        output.add(scan)
+        if len(output.volumes) == 1:
+            was_modifying = state.parameterNode.StartModify()
+            state.simulated, state.simulated_labels = output.volumes[0], output.segmentation
+            state.provenance = output.text
+            state.parameterNode.EndModify(was_modifying)
+        self.arrived.emit(output)
+        self._end_if_complete(run)
+
+    def _end_if_complete(self, run: Run) -> None:
+        if run.complete:
+            self._end()
 
     def _on_failed(self, run: Run, event: RequestFailed) -> None:
         if run is not self.run:
@@ -170,7 +202,7 @@ class Simulation:
         if run is self.run:
             self._end()
 
-    def _on_error(self, error: Exception) -> None:
+    def _on_error(self, error: BaseException) -> None:
         self._end()
         told = _("The simulated images could not be taken over ({why}); close other programs and simulate again.")
         self._session.message.emit(told.format(why=error))
@@ -181,12 +213,10 @@ class Simulation:
             self._session.message.emit(_("The scene was closed during a simulation, which was ended; simulate again."))
 
     def _end(self) -> None:
-        self.run = None
+        run, self.run = self.run, None
+        if run is not None and run.output is not None and self._session.state is not None:
+            run.output.finish()
         self.changed.emit()
-
-    @property
-    def _model(self) -> str:
-        return self._session.surface.checksum
 
 
 def _effective(choice: ScannerChoice) -> Any:
@@ -196,16 +226,3 @@ def _effective(choice: ScannerChoice) -> Any:
         InputError: it does not exist or cannot be like that.
     """
     return scanner(choice.key).with_changes(**choice.changes)
-
-
-def _provenance(task: RenderTask, number: int, row: ScanRow, model_sha256: str) -> str:
-    """Return the JSON from which the worker makes the same volume again."""
-    alone = task.model_copy(update={"scanners": (task.scanners[number],)})
-    content = {
-        "schema": SCHEMA,
-        "fedsim": __version__,
-        "model_sha256": model_sha256,
-        "scanner": row.name,
-        "task": alone.model_dump(mode="json"),
-    }
-    return json.dumps(content, indent=1)

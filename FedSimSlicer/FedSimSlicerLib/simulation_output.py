@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,81 +38,74 @@ class Scan:
     Attributes:
         scanner: short name.
         image: vtkImageData, HU.
-        provenance: JSON that repeats it.
+        recipe: what `fedsim simulate --from` repeats it from, a JSON object.
     """
 
     scanner: str
     image: Any
-    provenance: str
+    recipe: Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Simulated:
-    """All that one simulation gave, ready for the scene.
+class SimulationOutput:
+    """The nodes of one simulation, in a folder of their own; the volumes may come one after the other.
 
     Attributes:
+        number: of the simulation in the scene.
+        volumes: vtkMRMLScalarVolumeNodes, so far.
+        segmentation: vtkMRMLSegmentationNode that fits them.
+
+    Args:
         heart: that was scanned.
         grid: of volumes and labels, RAS mm.
         labels: uint8 (i, j, k), FedSim's labels.
-        scans: one for each scanner.
+        replaced: volumes of an earlier simulation, whose nodes are used again, with their segmentation and texts.
     """
 
-    heart: HeartParameters
-    grid: Grid
-    labels: NDArray[Any]
-    scans: tuple[Scan, ...]
+    def __init__(self, heart: HeartParameters, grid: Grid, labels: NDArray[Any], replaced: Sequence[Any] = ()) -> None:
+        self._heart, self._grid = heart, grid
+        self._replaced = list(replaced)
+        self.number = int(replaced[0].GetAttribute(SIMULATION)) if replaced else next_number()
+        self.volumes: list[Any] = []
+        name = _("Heart {number} labels").format(number=self.number)
+        self.segmentation = put_segmentation(labels, grid, name, labels_of(replaced[0]) if replaced else None)
+        # The labels that follow the heart are in the views already; these are for other modules and for export.
+        self.segmentation.GetDisplayNode().SetVisibility(False)
+        put_into_folder(self.segmentation, self._folder)
 
+    @property
+    def text(self) -> Any:
+        """The vtkMRMLTextNode that tells how the first volume was made."""
+        return self.volumes[0].GetNodeReference(PROVENANCE)
 
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """The nodes of one simulation.
+    def add(self, scan: Scan) -> Any:
+        """Put a volume into the scene and return its node."""
+        name = _("Heart {number} CT, {scanner}").format(number=self.number, scanner=scan.scanner)
+        old = self._replaced.pop(0) if self._replaced else None
+        volume = put_image(scan.image, self._grid, name, old, HEART_WINDOW)
+        volume.SetName(name)
+        volume.SetAttribute(SIMULATION, str(self.number))
+        volume.SetAttribute(SCANNER, scan.scanner)
+        volume.SetAttribute(HEART, self._heart.model_dump_json())
+        volume.SetNodeReferenceID(LABELS, self.segmentation.GetID())
+        if not self.volumes:
+            self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+        self.volumes.append(volume)
+        put_into_folder(volume, self._folder)
+        put_into_folder(_put_text(volume, scan.recipe), self._folder)
+        return volume
 
-    Attributes:
-        volumes: one vtkMRMLScalarVolumeNode for each scanner.
-        segmentation: vtkMRMLSegmentationNode.
-        texts: vtkMRMLTextNodes with the provenance of the volumes.
-    """
+    def finish(self) -> None:
+        """Remove the volumes of the earlier simulation that nothing came in the place of: the labels are not theirs."""
+        for volume in self._replaced:
+            text = volume.GetNodeReference(PROVENANCE)
+            if text is not None:
+                slicer.mrmlScene.RemoveNode(text)
+            slicer.mrmlScene.RemoveNode(volume)
+        self._replaced = []
 
-    volumes: tuple[Any, ...]
-    segmentation: Any
-    texts: tuple[Any, ...]
-
-
-def put_simulation(simulated: Simulated, replaced: Sequence[Any] = ()) -> Nodes:
-    """Put a simulation into the scene, in a folder of its own.
-
-    Args:
-        simulated: what it gave.
-        replaced: volumes of an earlier simulation whose nodes are used again, with their segmentation and texts; those
-            that are too many are removed.
-
-    Returns:
-        The nodes.
-    """
-    number = int(replaced[0].GetAttribute(SIMULATION)) if replaced else next_number()
-    for extra in replaced[len(simulated.scans) :]:
-        _remove(extra)
-    old = [*replaced[: len(simulated.scans)], *[None] * (len(simulated.scans) - len(replaced))]
-    pairs = zip(simulated.scans, old, strict=True)
-    volumes = [_put_scan(simulated, scan, number, node) for scan, node in pairs]
-    segmentation = put_segmentation(
-        simulated.labels,
-        simulated.grid,
-        _("Heart {number} labels").format(number=number),
-        labels_of(old[0]),
-        volumes[0],
-    )
-    # The labels that follow the heart are in the views already; these are for other modules and for export.
-    segmentation.GetDisplayNode().SetVisibility(False)
-    folder = _("Heart {number}").format(number=number)
-    texts = []
-    for volume, scan in zip(volumes, simulated.scans, strict=True):
-        volume.SetNodeReferenceID(LABELS, segmentation.GetID())
-        texts.append(_put_text(volume, scan.provenance))
-        put_into_folder(volume, folder)
-        put_into_folder(texts[-1], folder)
-    put_into_folder(segmentation, folder)
-    return Nodes(tuple(volumes), segmentation, tuple(texts))
+    @property
+    def _folder(self) -> str:
+        return _("Heart {number}").format(number=self.number)
 
 
 def next_number() -> int:
@@ -139,28 +133,11 @@ def heart_of(volume: Any) -> HeartParameters | None:
     return None if text is None else HeartParameters.model_validate_json(text)
 
 
-def _put_scan(simulated: Simulated, scan: Scan, number: int, node: Any) -> Any:
-    name = _("Heart {number} CT, {scanner}").format(number=number, scanner=scan.scanner)
-    volume = put_image(scan.image, simulated.grid, name, node, HEART_WINDOW)
-    volume.SetName(name)
-    volume.SetAttribute(SIMULATION, str(number))
-    volume.SetAttribute(SCANNER, scan.scanner)
-    volume.SetAttribute(HEART, simulated.heart.model_dump_json())
-    return volume
-
-
-def _put_text(volume: Any, provenance: str) -> Any:
+def _put_text(volume: Any, recipe: Mapping[str, Any]) -> Any:
     text = volume.GetNodeReference(PROVENANCE)
     if text is None:
         text = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
         volume.SetNodeReferenceID(PROVENANCE, text.GetID())
     text.SetName(_("{volume}: how it was made").format(volume=volume.GetName()))
-    text.SetText(provenance)
+    text.SetText(json.dumps(recipe, indent=1))
     return text
-
-
-def _remove(volume: Any) -> None:
-    text = volume.GetNodeReference(PROVENANCE)
-    if text is not None:
-        slicer.mrmlScene.RemoveNode(text)
-    slicer.mrmlScene.RemoveNode(volume)
