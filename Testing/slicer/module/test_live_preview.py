@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("slicer")
+pytest.importorskip("PySide6")
+
+from Testing.slicer.module.shared_module import *  # noqa: F403
 
 
 @pytest.fixture
