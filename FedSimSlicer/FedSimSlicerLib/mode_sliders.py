@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ctk
@@ -81,11 +81,11 @@ class ModeSlider:
         self._limit = sigma
         self._show_within_ends()
 
-    def describe(self, row: ModeRow, sigma: float) -> None:
-        """Show what the mode means."""
+    def describe(self, row: ModeRow, sigma: float, names: Mapping[str, str]) -> None:
+        """Show what the mode means; measurements are called by these names, where they have one."""
         self.meaning.text = row.description
         self.meaning.enabled = True
-        changes = "\n".join(f"{name}: {percent:+.0f} %" for name, percent in row.changes.items())
+        changes = "\n".join(f"{names.get(key, key)}: {percent:+.0f} %" for key, percent in row.changes.items())
         self.meaning.toolTip = _("From -{sigma:g} to +{sigma:g} sigma:\n{changes}").format(sigma=sigma, changes=changes)
 
     @property
@@ -150,6 +150,7 @@ class ModeSliders:
         self._guard = WheelGuard()
         self._limit = 1.5
         self._rows: Sequence[ModeRow] = ()
+        self._names: Mapping[str, str] = {}
         self._sigma = 1.5
         self._used = 0
         self.sliders: list[ModeSlider] = []
@@ -176,8 +177,13 @@ class ModeSliders:
     def describe(self, rows: Sequence[ModeRow], sigma: float) -> None:
         """Show what the modes mean, from minus to plus so many sigma."""
         self._rows, self._sigma = rows, sigma
-        for slider, row in zip(self.sliders, rows, strict=False):
-            slider.describe(row, sigma)
+        self._describe_all()
+
+    def name_measurements(self, names: Mapping[str, str]) -> None:
+        """Call the measurements in the tooltips by names, given by key."""
+        if names != self._names:
+            self._names = names
+            self._describe_all()
 
     def stop_animations(self, but: int | None = None) -> None:
         """Let no mode swing, but for one."""
@@ -185,13 +191,17 @@ class ModeSliders:
             if slider.mode != but and slider.animate.checked:
                 slider.animate.checked = False
 
+    def _describe_all(self) -> None:
+        for slider, row in zip(self.sliders, self._rows, strict=False):
+            slider.describe(row, self._sigma, self._names)
+
     def _add(self) -> None:
         mode = len(self.sliders)
         explained = self._explained[mode], sum(self._explained[: mode + 1])
         slider = ModeSlider(mode, explained, *self._callbacks)
         slider.set_limit(self._limit)
         if mode < len(self._rows):
-            slider.describe(self._rows[mode], self._sigma)
+            slider.describe(self._rows[mode], self._sigma, self._names)
         self._guard.protect(slider.slider)
         self._layout.insertWidget(mode, slider.widget)
         self.sliders.append(slider)

@@ -12,6 +12,7 @@ from FedSimSlicerLib.widget_values import silenced
 
 if TYPE_CHECKING:
     from FedSimCore.shape.parameters import HeartParameters
+    from FedSimCore.worker.protocol import MeasureResult
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
 
@@ -37,6 +38,7 @@ class ShapeSection:
         )
         self._animation = ModeAnimation(self._editor)
         self._meanings = ModeMeanings(session.worker, session.surface, self.modes.describe)
+        session.live.measured.connect(self._name_measurements)
         ui.modeCountBox.connect("valueChanged(int)", self._set_mode_count)
         ui.wideRangeBox.connect("toggled(bool)", self._set_wide_range)
 
@@ -62,6 +64,9 @@ class ShapeSection:
             box.checked = state.wide_range
         self.modes.set_limit(self._limit())
         self._show_warning()
+
+    def _name_measurements(self, result: MeasureResult) -> None:
+        self.modes.name_measurements({row.key: row.name for row in result.rows})
 
     def _limit(self) -> float:
         state = self._session.state

@@ -127,7 +127,9 @@ def test_meanings_are_asked_for_once_and_kept_for_the_next_start(session, tmp_pa
     meanings.want(20)
     assert [task.modes for task, _reply in worker.asked] == [14, 40], "all the model has, when more are used"
     answer(worker, 40)
-    again = ModeMeanings(worker, session.surface, lambda rows, sigma: taken.append((rows[39].description, sigma)), tmp_path)
+    again = ModeMeanings(
+        worker, session.surface, lambda rows, sigma: taken.append((rows[39].description, sigma)), tmp_path
+    )
     again.want(40)
     assert taken == [(14, 1.5), (40, 1.5), ("meaning 40", 1.5)]
     assert len(worker.asked) == 2
@@ -172,4 +174,5 @@ def test_sliders_tell_what_their_modes_mean_by_the_models_own_measurements(sessi
     )
     changes = changes_percent(low, mean, high)
     assert slider.meaning.text == ", ".join(phrases(changes))
-    assert f"lv_volume_ml: {changes['lv_volume_ml']:+.0f} %" in slider.meaning.toolTip
+    wait_for(lambda: "lv_volume_ml" not in slider.meaning.toolTip)
+    assert f"Left ventricle blood pool: {changes['lv_volume_ml']:+.0f} %" in slider.meaning.toolTip
