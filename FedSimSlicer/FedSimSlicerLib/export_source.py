@@ -8,12 +8,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from FedSimCore import __version__
-from FedSimCore.ct.recipe import SCHEMA, Recipe
+from FedSimCore.ct.recipe import Recipe
 from FedSimCore.shape.mesh import HeartMesh
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Volume
-from FedSimCore.worker.protocol import GridSpec, RenderTask
-from FedSimCore.worker.recipes import recipe_of
+from FedSimCore.worker.protocol import GridSpec
 from FedSimSlicerLib.export_files import ExportScan
 from FedSimSlicerLib.scan_setup import read_scanner, scan_settings
 from FedSimSlicerLib.scene_volumes import array_of, grid_of
@@ -136,16 +135,9 @@ def scan_of(node: Any, provenance: Mapping[str, Any]) -> ExportScan:
 
 
 def recipe_in(text: str, provenance: Mapping[str, str]) -> Recipe | None:
-    """Return the recipe in the text beside a simulated volume; None if the text is something else.
-
-    Raises:
-        InputError: it names a scanner that there is not.
-    """
+    """Return the recipe in the text beside a simulated volume; None if the text is something else by now."""
     try:
-        content = json.loads(text)
-        if content.get("schema") == SCHEMA:
-            fields = {key: value for key, value in content.items() if key != "schema"}
-            return Recipe.model_validate(fields).model_copy(update={"provenance": dict(provenance)})
-        return recipe_of(RenderTask.model_validate(content["task"]), 0, content["model_sha256"], provenance)
-    except (ValueError, KeyError, AttributeError):  # no JSON, or other JSON
+        fields = {key: value for key, value in json.loads(text).items() if key != "schema"}
+        return Recipe.model_validate(fields).model_copy(update={"provenance": dict(provenance)})
+    except (ValueError, AttributeError):  # no JSON, or other JSON
         return None
