@@ -12,6 +12,7 @@ from FedSimSlicerLib.distance_colors import hide_distances, show_distances
 from FedSimSlicerLib.fit_table import FitTable
 from FedSimSlicerLib.heart_editor import WIDE_SIGMA
 from FedSimSlicerLib.patient_fit import FitChoice, Fitted, PatientFit
+from FedSimSlicerLib.view_centers import bring_views_to
 from FedSimSlicerLib.widget_values import WheelGuard, silenced
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class FitSection:
         self._fitted, self._colored = fitted, False
         self._editor.as_one_step(lambda: self._editor.set(fitted.heart))
         self._session.show_heart()
+        bring_views_to(self._session.surface.middle(fitted.heart))
         self._table.show(fitted)
         self.ui.fitResult.show()
         self.show_heart(self._editor.heart)

@@ -16,10 +16,9 @@ from FedSimSlicerLib.live_images import LiveImages
 from FedSimSlicerLib.replaced_nodes import following_nodes, remove_replaced
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.state import ModuleState
+from FedSimSlicerLib.view_centers import fill_3d_views
 from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
 from FedSimSlicerLib.worker_service import WorkerService
-
-CLOSER = 1.7
 
 
 class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
@@ -82,7 +81,7 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
             self.use_scene()
         if not self.display.shown:
             self.live.show()
-            _look_at_the_heart()
+            fill_3d_views()
 
     def close(self) -> None:
         """End the worker and forget the scene."""
@@ -119,13 +118,3 @@ class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has 
 
     def _on_modified(self, _caller: Any, _event: Any) -> None:
         self.state_changed.emit(self._state)
-
-
-def _look_at_the_heart() -> None:
-    """Fill the 3D views with the heart: Slicer's own reset leaves room for a field of view of 200 mm."""
-    layout = slicer.app.layoutManager()
-    layout.resetThreeDViews()
-    for index in range(layout.threeDViewCount):
-        renderer = layout.threeDWidget(index).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
-        renderer.GetActiveCamera().Dolly(CLOSER)
-        renderer.ResetCameraClippingRange()
