@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from FedSimCore.errors import InputError
 from FedSimCore.volumes import Volume
 
-FEWEST_VOXELS = 16
-"""A slice whose part of the region is smaller doesn't count for :attr:`SliceJumps.flicker_hu`."""
-
 
 @dataclass(frozen=True)
 class SliceJumps:
@@ -30,8 +27,9 @@ class SliceJumps:
         through_hu: mean over voxels of the absolute difference from one axial slice to the next, where both are in the
             region.
         within_hu: the same between neighbours along the two axes within slices.
-        flicker_hu: standard deviation over k of the mean of X[k+1] - X[k] over the region: brightness that jumps as a
-            whole. Texture and noise average out of it.
+        flicker_hu: standard deviation over k of the mean of X[k+1] - X[k] over the region, slices weighted by their
+            voxels in it: brightness that jumps as a whole. Texture and noise average out of it; what stays in a real
+            volume is anatomy.
     """
 
     through_hu: float
@@ -79,7 +77,7 @@ def slice_jumps(image: Volume, region: NDArray[np.bool_] | None = None) -> Slice
         region: voxels that count, of the image's shape; all by default.
 
     Raises:
-        InputError: the region's shape differs, or fewer than two neighbouring slices of it hold 16 voxels in common.
+        InputError: the region's shape differs, or it doesn't reach through three neighbouring slices.
     """
     array = np.asarray(image.array, dtype=np.float32)
     inside = np.ones(array.shape, dtype=bool) if region is None else np.asarray(region, dtype=bool)
@@ -87,16 +85,18 @@ def slice_jumps(image: Volume, region: NDArray[np.bool_] | None = None) -> Slice
         raise InputError(f"The region is {inside.shape} but its image is {array.shape}.")
     steps, both = _steps(array, inside, 2)
     counts = both.sum((0, 1))
-    counted = counts >= FEWEST_VOXELS
+    counted = counts > 0
     if counted.sum() < 2:
         raise InputError("The region is too small to tell whether its slices fit together; it needs three slices.")
-    shifts = (steps * both).sum((0, 1), dtype=np.float64)[counted] / counts[counted]
+    weights = counts[counted]
+    shifts = (steps * both).sum((0, 1), dtype=np.float64)[counted] / weights
+    flicker = np.average((shifts - np.average(shifts, weights=weights)) ** 2, weights=weights) ** 0.5
     along = [_steps(array, inside, axis) for axis in (0, 1)]
     within = np.concatenate([np.abs(step[pair]) for step, pair in along])
     return SliceJumps(
         through_hu=float(np.abs(steps[both]).mean(dtype=np.float64)),
         within_hu=float(within.mean(dtype=np.float64)),
-        flicker_hu=float(shifts.std()),
+        flicker_hu=float(flicker),
     )
 
 
