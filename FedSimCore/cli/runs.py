@@ -32,7 +32,7 @@ def list_runs(
     if as_json:
         print_json({"runs": [one.model_dump(mode="json") for one in found]})
         return
-    rows = [(s.path, s.recipe, s.state, f"{s.step} of {s.total}", _when(s), _left(s)) for s in found]
+    rows = [(_below(folder, s), s.recipe, s.state, f"{s.step} of {s.total}", _when(s), _left(s)) for s in found]
     print_table(str(folder), ("run", "recipe", "state", "steps", "last event (UTC)", "left"), rows)
 
 
@@ -155,6 +155,11 @@ def _when(state: RunStatus) -> str:
     if state.updated is None:
         return "-"
     return datetime.fromtimestamp(state.updated, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _below(folder: Path, state: RunStatus) -> str:
+    inside = Path(state.path).relative_to(folder)
+    return str(inside) if inside.parts else state.name
 
 
 def _left(state: RunStatus) -> str:

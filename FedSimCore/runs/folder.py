@@ -103,9 +103,9 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; choose a folder for the run.")
-        # What a run that was killed while it was being made, or a starter's log, may have left is no obstacle.
-        ours = {self.lock_file.name, self.log_file.name, self.stop_file.name, self.events_file.name}
-        strange = [p.name for p in self.path.iterdir() if p.name not in ours] if self.path.exists() else []
+        # What an attempt may have left that never came to its first step, or a starter's log, is no obstacle.
+        ours = (self.lock_file, self.log_file, self.stop_file, self.events_file, self.tensorboard)
+        strange = [p.name for p in self.path.iterdir() if p not in ours] if self.path.exists() else []
         strange = [name for name in strange if not name.startswith(".")]
         if strange:
             raise InputError(f"{self.path} is not empty (it holds {strange[0]}); choose a new folder for the run.")

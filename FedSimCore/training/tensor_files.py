@@ -34,7 +34,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     from safetensors.torch import save_file
 
     try:
-        save_file(dict(tensors), path, dict(metadata or {}))
+        save_file(dict(tensors), path, dict(metadata) if metadata else None)
     except SafetensorError as error:
         number = _OS_ERROR.search(str(error))
         if number is None:

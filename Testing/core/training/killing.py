@@ -1,0 +1,66 @@
+"""Trainings in processes that can be killed, started from a server that has imported everything already."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+from FedSimCore.errors import FedSimError
+from FedSimCore.runs.folder import RunFolder
+from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
+
+PRELOADED = [
+    "lightning_fabric",
+    "torch.utils.tensorboard",
+    "torch._dynamo",
+    "PIL.Image",
+    "nibabel",
+    "FedSimCore.training.session",
+    "FedSimCore.training.shape_generator",
+]
+
+
+def train(config: ShapeGeneratorConfig, run: Path) -> None:
+    """Begin a run, or go on with it."""
+    from FedSimCore.training.session import begin, resume
+
+    folder = RunFolder(run)
+    try:
+        resume(folder) if folder.exists else begin(config, folder)
+    except FedSimError as error:
+        os._exit(int(error.exit_code))
+
+
+class Trainings:
+    """Starts trainings and kills them."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+
+    def start(self, config: ShapeGeneratorConfig, run: Path) -> multiprocessing.process.BaseProcess:
+        """Start a training in a process of its own."""
+        process = self._context.Process(target=train, args=(config, run))
+        process.start()
+        return process
+
+    def kill_after(self, seconds: float, config: ShapeGeneratorConfig, run: Path, number: int = signal.SIGKILL) -> bool:
+        """Start a training, send it a signal after so long, and wait for its end; True if it had ended by itself."""
+        process = self.start(config, run)
+        process.join(seconds)
+        alive = process.is_alive()
+        if alive:
+            assert process.pid is not None
+            os.kill(process.pid, number)
+        process.join()
+        return not alive
+
+    def wait_for(self, path: Path, seconds: float = 60) -> None:
+        """Wait until a file is there."""
+        deadline = time.monotonic() + seconds
+        while not path.exists():
+            assert time.monotonic() < deadline, f"{path} has not come"
+            time.sleep(0.01)
