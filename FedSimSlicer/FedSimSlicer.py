@@ -19,7 +19,7 @@ from slicer.ScriptedLoadableModule import (
 HERE = Path(__file__).resolve().parent
 
 
-class FedSimSlicer(ScriptedLoadableModule):  # type: ignore[misc]
+class FedSimSlicer(ScriptedLoadableModule):
     """The module as Slicer lists it."""
 
     def __init__(self, parent: Any) -> None:
@@ -30,16 +30,25 @@ class FedSimSlicer(ScriptedLoadableModule):  # type: ignore[misc]
         parent.contributors = ["The FedSim for 3D Slicer developers"]
         parent.helpText = _(
             "Move a heart's shape, edit its tissues, see its CT beside a patient's scan, measure and export it. "
-            'See the <a href="https://github.com/fedsim/FedSim/blob/main/docs/tutorial.md">tutorial</a>. '
+            'See the <a href="https://github.com/fedsim/SlicerFedSim/blob/main/docs/tutorial_slicer.md">tutorial</a>. '
             "Not for clinical use."
         )
         parent.acknowledgementText = _(
             "After D. Li, A. Kar, N. Ravikumar, A. F. Frangi, S. Fidler: Federated Simulation for Medical Imaging, "
             "MICCAI 2020."
         )
+        if not slicer.app.commandOptions().noMainWindow:
+            slicer.app.connect("startupCompleted()", register_sample_data)
 
 
-class FedSimSlicerWidget(ScriptedLoadableModuleWidget):  # type: ignore[misc]
+def register_sample_data() -> None:
+    """Offer phantom patients in the module Sample Data."""
+    from FedSimSlicerLib.sample_data import register_samples
+
+    register_samples()
+
+
+class FedSimSlicerWidget(ScriptedLoadableModuleWidget):
     """The module's panel."""
 
     def setup(self) -> None:
@@ -70,11 +79,11 @@ class FedSimSlicerWidget(ScriptedLoadableModuleWidget):  # type: ignore[misc]
         ScriptedLoadableModuleWidget.onReload(self)
 
 
-class FedSimSlicerLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
+class FedSimSlicerLogic(ScriptedLoadableModuleLogic):
     """What other modules may use: the module's parameter node (see ``FedSimSlicerLib.state``)."""
 
 
-class FedSimSlicerTest(ScriptedLoadableModuleTest):  # type: ignore[misc]
+class FedSimSlicerTest(ScriptedLoadableModuleTest):
     """What a user can run from "Reload and Test", and ctest in a build of Slicer."""
 
     def setUp(self) -> None:

@@ -146,9 +146,7 @@ def read_heart(state: ModuleState, surface: HeartSurface) -> HeartParameters:
     weights = tuple(float(weight) for weight in state.weights)
     if not 0 < len(weights) <= surface.mode_count:
         return surface.mean_heart()
-    pose = Pose(
-        rotation_rad=tuple(state.rotation_rad), translation_mm=tuple(state.translation_mm), scale=float(state.scale)
-    )
+    pose = Pose(rotation_rad=state.rotation_rad, translation_mm=state.translation_mm, scale=state.scale)
     return HeartParameters(weights=weights, pose=pose)
 
 

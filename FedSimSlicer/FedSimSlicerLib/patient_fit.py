@@ -130,7 +130,7 @@ class PatientFit:
             if number == self._number:
                 self._send(source.name, found, choice, heart)
 
-        def fail(error: Exception) -> None:
+        def fail(error: BaseException) -> None:
             if number == self._number:
                 self._fail(str(error) if isinstance(error, FedSimError) else _cannot_read(source.name, error))
 

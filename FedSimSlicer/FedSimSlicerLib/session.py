@@ -21,7 +21,7 @@ from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
 from FedSimSlicerLib.worker_service import WorkerService
 
 
-class Session(VTKObservationMixin):  # type: ignore[misc]  # Slicer's class has no types
+class Session(VTKObservationMixin):
     """Everything behind the panels, for one module widget.
 
     Attributes:
