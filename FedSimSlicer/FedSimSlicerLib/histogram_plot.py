@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HU = "HU"
 REAL_COLOR = (0.15, 0.15, 0.15)
+ROOM_FOR_LEGEND = 1.3
 
 
 class HistogramPlot:
@@ -69,6 +70,8 @@ class HistogramPlot:
             chart.AddAndObservePlotSeriesNodeID(each.GetID())
         chart.SetXAxisRangeAuto(False)
         chart.SetXAxisRange(*_range(pair))
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(0.0, ROOM_FOR_LEGEND * _highest(pair))
         chart.EndModify(was_modifying)
 
     def _series(self, role: str, name: str, column: str, color: tuple[float, float, float]) -> Any:
@@ -101,6 +104,12 @@ def _columns(region: str) -> tuple[str, str]:
 
 def _percent(row: RegionHistogramRow) -> NDArray[np.float64]:
     return 100.0 * np.array(row.counts, dtype=np.float64) / max(1, row.voxels)
+
+
+def _highest(pair: RegionPair) -> float:
+    """Return the highest bin in percent; 1 where nothing was counted."""
+    rows = [row for row in (pair.real, pair.simulated) if row is not None]
+    return max(float(_percent(row).max()) for row in rows) or 1.0
 
 
 def _range(pair: RegionPair) -> tuple[float, float]:

@@ -39,8 +39,10 @@ class HistogramSection:
         make_quiet(ui.regionBox)
         table = ui.regionTable
         table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Region"), _("Real"), _("Simulated"), _("Difference")])
+        table.setHorizontalHeaderLabels([_("Region"), _("Real"), _("Simulated"), _("Diff.")])
         table.verticalHeader().hide()
+        table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeaderItem(3).setToolTip(_("Mean of the simulation less that of the real scan, HU"))
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
@@ -79,8 +81,6 @@ class HistogramSection:
             for column, text in enumerate(texts):
                 table.setItem(row, column, _item(text, left=column == 0, tip=_tip(pair)))
         table.visible = bool(pairs)
-        rows = sum(table.rowHeight(row) for row in range(len(pairs)))
-        table.setFixedHeight(table.horizontalHeader().sizeHint.height() + rows + 2 * table.frameWidth + 2)
 
     def _choose(self, row: int) -> None:
         if 0 <= row < len(self.pairs):

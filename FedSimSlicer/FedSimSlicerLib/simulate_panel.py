@@ -170,7 +170,7 @@ class SimulatePanel:
 
 def _grid_text(size: int) -> str:
     spacing = f"{choice_of(size).spacing_mm:.2f}".rstrip("0").rstrip(".")
-    text = _("{size} along each side, {spacing} mm").format(size=size, spacing=spacing)
+    text = _("{size}³ of {spacing} mm").format(size=size, spacing=spacing)
     return _("{choice} (usual)").format(choice=text) if size == USUAL.size else text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -14,6 +13,7 @@ from FedSimCore.errors import FedSimError
 from FedSimCore.worker.protocol import RenderTask, ScannerChoice
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.scan_setup import read_scanner, scan_settings
+from FedSimSlicerLib.scene_segmentations import new_layer
 from FedSimSlicerLib.scene_volumes import new_image
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.simulation_grids import USUAL_VIEWS, choice_of, grid_about
@@ -21,8 +21,6 @@ from FedSimSlicerLib.simulation_output import Scan, SimulationOutput, simulation
 from FedSimSlicerLib.worker_service import Reply
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from FedSimCore.volumes import Grid
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
@@ -147,14 +145,14 @@ class Simulation:
         """Bring a volume into VTK's order in a thread, then show it."""
         if run is not self.run:
             return
-        part = event.result
+        part, grid = event.result, event.result.grid.grid()
 
-        def make() -> tuple[Scan, NDArray[Any] | None]:
+        def make() -> tuple[Scan, Any]:
             scan = Scan(part.scan.scanner, new_image(event.arrays[part.scan.array]), part.scan.recipe)
             labels = event.arrays.get("labels")
-            return scan, None if labels is None else np.asfortranarray(labels)
+            return scan, None if labels is None else new_layer(labels, grid)
 
-        self._background.run(make, lambda made: self._show(run, part.grid.grid(), *made), self._on_error)
+        self._background.run(make, lambda made: self._show(run, grid, *made), self._on_error)
 
     def _on_done(self, run: Run, event: RequestDone) -> None:
         if run is self.run:
@@ -162,17 +160,17 @@ class Simulation:
             self.seconds_per_scan = event.seconds / run.work
             self._end_if_complete(run)
 
-    def _show(self, run: Run, grid: Grid, scan: Scan, labels: NDArray[Any] | None) -> None:
+    def _show(self, run: Run, grid: Grid, scan: Scan, layer: Any) -> None:
         state = self._session.state
         if run is not self.run:
             return
         if state is None:  # a scene is being read; its nodes may not mix with ours
             self.cancel()
             return
-        if labels is not None:
+        if layer is not None:
             known = simulations()
             replaced = known[max(known)] if run.replace and known else ()
-            run.output = SimulationOutput(run.task.parameters, grid, labels, replaced)
+            run.output = SimulationOutput(run.task.parameters, grid, layer, replaced)
         output = run.output
         assert output is not None, "the labels come with the first volume"
         output.add(scan)

@@ -11,14 +11,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedSimCore.shape.parameters import HeartParameters
-from FedSimSlicerLib.scene_segmentations import put_segmentation
+from FedSimSlicerLib.scene_segmentations import put_layer
 from FedSimSlicerLib.scene_volumes import put_image
 from FedSimSlicerLib.slice_layers import HEART_WINDOW, SIMULATION
 from FedSimSlicerLib.subject_hierarchy import put_into_folder
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from FedSimCore.volumes import Grid
 
 SCANNER = "FedSim.Scanner"
@@ -57,17 +55,17 @@ class SimulationOutput:
     Args:
         heart: that was scanned.
         grid: of volumes and labels, RAS mm.
-        labels: uint8 (i, j, k), FedSim's labels.
+        layer: the labels on that grid, made by ``scene_segmentations.new_layer``.
         replaced: volumes of an earlier simulation, whose nodes are used again, with their segmentation and texts.
     """
 
-    def __init__(self, heart: HeartParameters, grid: Grid, labels: NDArray[Any], replaced: Sequence[Any] = ()) -> None:
+    def __init__(self, heart: HeartParameters, grid: Grid, layer: Any, replaced: Sequence[Any] = ()) -> None:
         self._heart, self._grid = heart, grid
         self._replaced = list(replaced)
         self.number = int(replaced[0].GetAttribute(SIMULATION)) if replaced else next_number()
         self.volumes: list[Any] = []
         name = _("Heart {number} labels").format(number=self.number)
-        self.segmentation = put_segmentation(labels, grid, name, labels_of(replaced[0]) if replaced else None)
+        self.segmentation = put_layer(layer, name, labels_of(replaced[0]) if replaced else None)
         # The labels that follow the heart are in the views already; these are for other modules and for export.
         self.segmentation.GetDisplayNode().SetVisibility(False)
         put_into_folder(self.segmentation, self._folder)

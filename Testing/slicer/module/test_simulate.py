@@ -222,3 +222,60 @@ def test_every_scanner_gets_a_linked_view_with_the_same_window(panel, session, w
     assert layout.layout != before
     slicer.mrmlScene.Clear(False)
     assert layout.layout == before
+
+
+def test_a_simulation_that_runs_out_of_memory_says_what_to_do_and_can_be_tried_again(
+    panel, session, messages, wait_for, monkeypatch
+):
+    from FedSimSlicerLib.worker_events import RequestFailed
+
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr(session.worker, "ask", lambda *request, **_more: asked.append(request))
+        panel.simulation.start(SIZE)
+    _channel, _task, reply = asked[0]
+    reply.failed(RequestFailed("simulation", 1, "memory", "The memory does not suffice; choose a coarser grid."))
+    assert messages[-1] == "The memory does not suffice; choose a coarser grid."
+    assert panel.ui.simulateButton.text == "Simulate"
+    panel.simulation.start(SIZE)
+    wait_for(lambda: ended(panel))
+    assert len(volumes()) == 1
+
+
+def test_a_scene_saved_with_our_views_opens_in_slicers_and_has_the_simulation(panel, session, wait_for, tmp_path):
+    import slicer
+
+    panel.simulation.start(SIZE)
+    wait_for(lambda: ended(panel))
+    layout = slicer.app.layoutManager()
+    panel.ui.showButton.click()
+    ours = layout.layout
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(False)
+    slicer.util.loadScene(path)
+    assert layout.layout != ours
+    assert "Red" in layout.sliceViewNames()
+    assert session.state.simulated is volumes()[0]
+    assert session.state.simulated.GetNodeReference("FedSim.Labels") is session.state.simulated_labels
+    assert json.loads(session.state.provenance.GetText())["schema"] == "fedsim/simulation/1"
+    assert panel.ui.runBox.currentText == "Heart 1: adult"
+    panel.ui.showButton.click()
+    assert layout.sliceViewNames() == ("FedSim1",)
+
+
+@pytest.mark.parametrize("name", ["SimulatePanel", "ComparePanel"])
+def test_the_panels_fit_into_400_pixels_with_letters_half_as_large_again(panel, shared_module, name, application):
+    import qt
+
+    widget = next(p.widget for p in shared_module.panel.panels if type(p).__name__ == name)
+    font = qt.QFont(widget.font)
+    try:
+        for scale in (1.0, 1.5):
+            larger = qt.QFont(font)
+            larger.setPointSizeF(font.pointSizeF() * scale)
+            widget.setFont(larger)
+            application.process_events()
+            assert widget.minimumSizeHint.width() <= 400
+    finally:
+        widget.setFont(font)

@@ -28,6 +28,7 @@ def heart_labels(session: Any, grid: Any) -> NDArray[np.uint8]:
 def put_simulated(session: Any, number: int = 1) -> Any:
     """Put a noisy volume of the heart as it is into the scene, as a simulation does, and return its node."""
     from FedSimCore.volumes import Grid
+    from FedSimSlicerLib.scene_segmentations import new_layer
     from FedSimSlicerLib.scene_volumes import new_image, put_label_map
     from FedSimSlicerLib.simulation_output import Scan, SimulationOutput
 
@@ -35,7 +36,7 @@ def put_simulated(session: Any, number: int = 1) -> Any:
     labels = heart_labels(session, grid)
     put_label_map(labels, grid, LABELS)
     noise = np.random.default_rng(number).normal(0.0, 20.0, labels.shape)
-    output = SimulationOutput(session.editor.heart, grid, labels)
+    output = SimulationOutput(session.editor.heart, grid, new_layer(labels, grid))
     output.add(Scan("adult", new_image((np.array(HU)[labels] + noise).astype(np.float32)), {}))
     session.state.simulated, session.state.simulated_labels = output.volumes[0], output.segmentation
     return output.volumes[0]
