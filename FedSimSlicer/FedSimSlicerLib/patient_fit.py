@@ -201,7 +201,7 @@ class PatientFit:
         self.changed.emit()
 
 
-def _cannot_read(name: str, error: Exception) -> str:
+def _cannot_read(name: str, error: BaseException) -> str:
     return _("{name} could not be read: {error}. Save it, load it again, and try once more.").format(
         name=name, error=error
     )
