@@ -205,6 +205,15 @@ def test_a_worker_of_another_version_is_refused(temporary_folder: Path) -> None:
 
 
 @posix
+def test_the_worker_stands_behind_the_application(temporary_folder: Path) -> None:
+    with Conversation() as conversation:
+        conversation.client.start()
+        conversation.until_told(WorkerReady)
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, conversation.client.pid or 0) == min(own + 5, 19)
+
+
+@posix
 def test_a_launcher_and_its_child_both_end(temporary_folder: Path) -> None:
     # PythonSlicer is such a launcher: the worker is its child.
     python = script(temporary_folder, f'#!/bin/sh\n{sys.executable} "$@"\n')
