@@ -5,13 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from FedSimCore.errors import InputError
+from FedSimCore.networks.generators import LATENT_SIZE
 from FedSimCore.networks.seeding import seeded
 
-LATENT_SIZE = 32
 CHANNELS = (256, 128, 1)
 UPSAMPLINGS = (4, 2, 2)
 KERNELS = (3, 3, 5)
-SIZE = 16
 
 
 class MaterialGenerator(nn.Module):

@@ -14,12 +14,29 @@ from torch import Tensor
 
 from FedSimCore.errors import InputError
 from FedSimCore.files import sha256_of
-from FedSimCore.networks.vgg import weight_shapes
+from FedSimCore.networks.vgg import GAUGAN_LAYERS, VGG19, random_vgg19, trained_vgg19, weight_shapes
 
 TORCHVISION_SHA256 = "dcbb9e9d"
 """First digits of the checksum of torchvision's file, which also are in its name, vgg19-dcbb9e9d.pth."""
 
 _WAY_OUT = "give torchvision's vgg19-dcbb9e9d.pth or a safetensors copy of it"
+
+
+def perceptual_features(path: Path | None, layers: tuple[str, ...] = GAUGAN_LAYERS) -> VGG19:
+    """Return the features that a run compares images by.
+
+    Args:
+        path: file of VGG-19's weights, see :func:`read_vgg19`; None takes random ones,
+            :func:`~FedSimCore.networks.vgg.random_vgg19`.
+        layers: of the network.
+
+    Returns:
+        The features on the CPU in float32; their ``name`` tells which they are and belongs into every report.
+
+    Raises:
+        InputError: see :func:`read_vgg19`.
+    """
+    return random_vgg19(layers=layers) if path is None else trained_vgg19(*read_vgg19(path), layers)
 
 
 def read_vgg19(path: Path) -> tuple[dict[str, Tensor], str]:

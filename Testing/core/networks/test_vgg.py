@@ -11,7 +11,7 @@ from torch.nn import functional
 from FedSimCore.errors import InputError
 from FedSimCore.networks.perceptual import PerceptualLoss
 from FedSimCore.networks.vgg import ALL_LAYERS, GAUGAN_LAYERS, VGG19, random_vgg19, trained_vgg19, weight_shapes
-from FedSimCore.networks.vgg_file import read_vgg19
+from FedSimCore.networks.vgg_file import perceptual_features, read_vgg19
 
 
 def noise(*shape, seed=0, dtype=torch.float32):
@@ -136,6 +136,13 @@ def test_a_weights_file_and_its_safetensors_copy_give_the_same_features(weights,
         assert name.startswith(f"VGG-19 from {path.name} (sha256 ")
         results.append(trained_vgg19(read, name)(image))
     assert all(torch.equal(x, y) for x, y in zip(*results, strict=True))
+
+
+def test_features_are_random_without_a_file_and_trained_with_one_and_say_so(weights_file):
+    assert perceptual_features(None).name == random_vgg19().name
+    features = perceptual_features(weights_file, ("relu1_1", "relu2_1"))
+    assert features.name.startswith("VGG-19 from vgg19.pth")
+    assert [x.shape[1] for x in features(noise(1, 1, 8, 8))] == [64, 128]
 
 
 class Hostile:
