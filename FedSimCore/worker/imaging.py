@@ -34,7 +34,7 @@ from FedSimCore.worker.reporting import Reporter
 _PROTOCOL = {"key", "name", "kvp", "monochromatic_kev", "mas", "phase", "kernel", "slice_thickness_mm"}
 _PROTOCOL |= {"detective_efficiency", "electronic_noise_kev"}
 # How long putting the heart into its surroundings takes, in views of a scan.
-_BODY_WEIGHT = {"thorax": 90, "fat": 15, "none": 1}
+_BODY_WEIGHT = {"thorax": 65, "fat": 12, "none": 1}
 
 
 def labels(engine: Engine, task: LabelsTask, report: Reporter) -> Answer:
