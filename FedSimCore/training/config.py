@@ -41,6 +41,7 @@ class TrainingConfig(BaseModel):
     evaluate_every: int = Field(default=100, ge=1, description="Steps between two measurements of the model.")
     picture_every: int = Field(default=500, ge=1, description="Steps between two sets of pictures.")
     checkpoint_every: int = Field(default=100, ge=1, description="Steps between two checkpoints.")
+    checkpoint_minutes: float = Field(default=10, gt=0, description="Minutes after which slow steps are saved too.")
     checkpoints_kept: int = Field(default=2, ge=1, description="Newest checkpoints that are kept.")
 
 
@@ -56,6 +57,7 @@ MAY_CHANGE = frozenset(
         "evaluate_every",
         "picture_every",
         "checkpoint_every",
+        "checkpoint_minutes",
         "checkpoints_kept",
     }
 )

@@ -68,8 +68,8 @@ class Loop:
         self._fabric, self._task, self._config = fabric, task, config
         self._store, self._session, self._reporter = store, session, reporter
         self._wants_stop = wants_stop
-        self._saved_step = -1
-        task.device = fabric.device
+        self._saved_step, self._saved_at = -1, time.monotonic()
+        task.to(fabric.device)
         for name, module in task.modules.items():
             has_weights = any(parameter.requires_grad for parameter in module.parameters())
             task.modules[name] = fabric.setup_module(module) if has_weights else fabric.to_device(module)
@@ -109,7 +109,7 @@ class Loop:
             self._fabric.strategy.precision.load_state_dict(state["precision"])
             task.load_state(state["task"])
             self.step = self._saved_step = int(state["step"])
-            # A config that asks for smaller parts is obeyed; larger ones may have been too large before.
+            # Larger parts may have been too large before.
             limits = [limit for limit in (state["micro_batch"], self._config.micro_batch) if limit is not None]
             self.micro_batch = min(limits, default=None)
             set_random_state(state["random"], task.generators)
@@ -133,7 +133,7 @@ class Loop:
                     raise self._diverged(f"{name} has numbers that are not finite")
             saved = self._store.save(self._session, self.step, lambda path: write_tensors(path, tensors), content)
             self._reporter.tell(Saved(step=self.step, file=saved.path.relative_to(self._reporter.run.path).as_posix()))
-        self._saved_step = self.step
+        self._saved_step, self._saved_at = self.step, time.monotonic()
         self._fabric.barrier()
 
     def load_newest(self, tell: Callable[[str], None]) -> None:
@@ -172,11 +172,14 @@ class Loop:
                 self._evaluate()
             if last or self.step % config.picture_every == 0:
                 self._take_pictures()
-            if last or self.step % config.checkpoint_every == 0:
+            if last or self.step % config.checkpoint_every == 0 or self._fabric.broadcast(self._unsaved_too_long()):
                 self.save()
             self._pace.step_done()
             self._report(last)
         return True
+
+    def _unsaved_too_long(self) -> bool:
+        return time.monotonic() - self._saved_at > 60 * self._config.checkpoint_minutes
 
     def _make_step(self) -> None:
         rates = self._task.learning_rates(self.step)

@@ -112,8 +112,10 @@ def checked_config(fields: Mapping[str, Any], origin: str | Path) -> TrainingCon
     kind = KINDS.get(str(fields.get("recipe")))
     if kind is None:
         raise ConfigError(origin, {"recipe": f"{fields.get('recipe')!r} is none of {', '.join(KINDS)}"})
+    # A run is resumed from anywhere, so its paths are whole.
+    whole = {name: str(Path(fields[name]).expanduser().absolute()) for name in kind.paths if fields.get(name)}
     try:
-        return kind.model_validate(dict(fields))
+        return kind.model_validate({**fields, **whole})
     except ValidationError as error:
         raise ConfigError(origin, {".".join(map(str, e["loc"])): _reason(e) for e in error.errors()}) from error
 

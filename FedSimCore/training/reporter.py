@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from FedSimCore.errors import DiskError, MissingDependencyError
+from FedSimCore.errors import CancelledError, DiskError, MissingDependencyError
 from FedSimCore.files import atomic_path, disk_errors
 from FedSimCore.runs.events import Ended, Evaluated, Event, EventLog, Noted, Pictured, Progressed, Saved, Started
 from FedSimCore.runs.folder import RunFolder
@@ -115,16 +115,22 @@ class Reporter:
             self.log.info("session %d begins after step %d on %s", event.session, event.step, event.device)
 
 
-class ProgressEvents:
-    """Tells of preparations, before the first step, as progress events; at most two a second."""
+class Preparations:
+    """Tells of what comes before the first step as progress events, at most two a second."""
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
-        """Tell ``tell`` of what is called."""
-        self._tell = tell
+    def __init__(self, tell: Callable[[Event], None], wants_stop: Callable[[], bool]) -> None:
+        """Tell ``tell``; end the preparations when ``wants_stop`` says so."""
+        self._tell, self._wants_stop = tell, wants_stop
         self._last = 0.0
 
     def __call__(self, done: int, total: int, stage: str, /) -> None:
-        """Tell of ``done`` of ``total`` parts of the preparation ``stage``, at step 0 of the run."""
+        """Tell of ``done`` of ``total`` parts of the preparation ``stage``, at step 0 of the run.
+
+        Raises:
+            CancelledError: somebody asked to stop.
+        """
+        if self._wants_stop():
+            raise CancelledError("Stopped before the first step, so there is nothing to resume; begin anew.")
         now = time.monotonic()
         if done == total or now - self._last > 0.5:
             self._last = now

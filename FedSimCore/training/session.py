@@ -34,7 +34,7 @@ from FedSimCore.training.random_state import seed_all
 from FedSimCore.training.recipes import ConfigError, changed_fields, checked_config, with_settings
 from FedSimCore.training.reporter import (
     Listener,
-    ProgressEvents,
+    Preparations,
     Reporter,
     ignore,
     require_libraries,
@@ -122,7 +122,7 @@ class _Session:
         loop: Loop | None = None
         task: Task | None = None
         try:
-            task = self._build(reporter)
+            task = self._build(reporter, stop)
             loop = self._loop(fabric, task, stop, reporter)
             began = time.monotonic()
             if not loop.run():
@@ -148,11 +148,11 @@ class _Session:
             if reporter is not None:
                 reporter.close()
 
-    def _build(self, reporter: Reporter | None) -> Task:
+    def _build(self, reporter: Reporter | None, stop: StopRequest) -> Task:
         seed_all(self.config.seed)
         module, _, function = self.config.builder.partition(":")
         builder: Builder = getattr(importlib.import_module(module), function)
-        task = builder(self.config, ProgressEvents(reporter.tell if reporter else ignore))
+        task = builder(self.config, Preparations(reporter.tell if reporter else ignore, stop))
         known = self.folder.summary().get("data_sha256") if self.resumed else None
         if isinstance(known, dict) and known != dict(task.data_sha256):
             different = sorted(k for k in {*known, *task.data_sha256} if known.get(k) != task.data_sha256.get(k))
@@ -169,6 +169,8 @@ class _Session:
         loop = Loop(fabric, task, self.config, store, session, reporter, stop)
         if self.resumed:
             loop.load_newest(lambda text: reporter.note(text, "warning") if reporter else None)
+            if "micro_batch" in self.changed:
+                loop.micro_batch = self.config.micro_batch
         if reporter is not None:
             self._write_summary(task, loop, session, reporter)
             reporter.tell(

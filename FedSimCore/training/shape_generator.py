@@ -138,6 +138,11 @@ class ShapeGeneratorTask(Task):
         self._values = torch.tensor(model.topology.labels, dtype=torch.uint8)[:, None, None, None]
         self._steps = _finite_steps(model, config.spacing_mm) if config.gradient == "finite-differences" else None
 
+    def to(self, device: torch.device) -> None:
+        """Bring the shape model along."""
+        super().to(device)
+        self.model = self.model.to(device)
+
     def phases(self, step: int) -> Sequence[Phase]:
         """Return the one phase: reconstruct the next hearts."""
         return [Phase("", "adam", self._order.batch(step), self._load, self._losses)]

@@ -67,7 +67,7 @@ class Task(ABC):
         optimizers: by name; their state goes into checkpoints.
         generators: random generators beside the global ones.
         data_sha256: checksum of every case's files; a run is not resumed on other data.
-        device: set by the loop before the first step.
+        device: where batches have to be.
         memory_advice: settings to lower when one case alone does not fit into memory.
     """
 
@@ -82,6 +82,10 @@ class Task(ABC):
         """Begin with nothing; a recipe fills in."""
         self.modules, self.optimizers, self.generators, self.data_sha256 = {}, {}, {}, {}
         self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Bring what is no module to a device; called once, before the first step."""
+        self.device = device
 
     @abstractmethod
     def phases(self, step: int) -> Sequence[Phase]:
