@@ -107,8 +107,9 @@ class MainPanel:
             self.session.show_heart()
 
     def exit(self) -> None:
-        """Keep what was done as a step of undo when the user goes."""
+        """Keep what was done as a step of undo when the user goes, and let nothing move unseen."""
         if self.session is not None:
+            self.panels[0].shape.stop_animation()
             self.session.editor.commit()
 
     def close(self) -> None:

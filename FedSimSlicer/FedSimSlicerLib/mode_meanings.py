@@ -74,8 +74,9 @@ class ModeMeanings:
         except (FedSimError, OSError) as error:
             logging.info(f"FedSim: the modes' meanings are not kept for the next start: {error}")
 
-    def _on_failed(self, _event: RequestFailed) -> None:
-        self._asked = 0  # the next who wants them asks again
+    def _on_failed(self, event: RequestFailed) -> None:
+        if event.cause == "lost":  # with the worker; any other failure would come again with every move
+            self._asked = 0
 
     def _read(self) -> ModeTableResult | None:
         try:

@@ -178,6 +178,15 @@ def test_moving_a_slider_ends_the_animation(session, explore, wait_for):
     assert not explore.modes.sliders[1].animate.checked
 
 
+def test_an_animation_ends_when_the_user_leaves_the_module(shared_module, session, explore, wait_for):
+    explore.modes.sliders[1].animate.click()
+    wait_for(lambda: weights(session)[1] != 0.0)
+    shared_module.exit()
+    assert set(weights(session)) == {0.0}
+    assert not session.editor.can_undo
+    shared_module.enter()
+
+
 def test_a_pose_slider_changes_its_own_number_only(session, explore):
     from FedSimCore.shape.parameters import Pose
 

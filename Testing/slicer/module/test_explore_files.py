@@ -112,7 +112,7 @@ def answer(recorder, count):
         for n in range(1, count + 1)
     )
     _task, reply = recorder.asked[-1]
-    reply.done(RequestDone(1, "modes", ModeTableResult(sigma=1.5, modes=rows), {}, 0.1))
+    reply.done(RequestDone("modes", 1, ModeTableResult(sigma=1.5, modes=rows), {}, 0.1))
 
 
 def test_meanings_are_asked_for_once_and_kept_for_the_next_start(session, tmp_path):
@@ -133,6 +133,19 @@ def test_meanings_are_asked_for_once_and_kept_for_the_next_start(session, tmp_pa
     again.want(40)
     assert taken == [(14, 1.5), (40, 1.5), ("meaning 40", 1.5)]
     assert len(worker.asked) == 2
+
+
+@pytest.mark.parametrize(("cause", "asked"), [("lost", 2), ("bug", 1)])
+def test_meanings_that_were_lost_with_a_worker_are_asked_for_again(session, tmp_path, cause, asked):
+    from FedSimSlicerLib.mode_meanings import ModeMeanings
+    from FedSimSlicerLib.worker_events import RequestFailed
+
+    worker = Recorder()
+    meanings = ModeMeanings(worker, session.surface, lambda *_: None, tmp_path)
+    meanings.want(14)
+    worker.asked[-1][1].failed(RequestFailed("modes", 1, cause, "It is gone."))
+    meanings.want(14)
+    assert len(worker.asked) == asked
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\xfe", b'{"kind": "mode_table", "sigma": 1.5, "modes": []}'])
