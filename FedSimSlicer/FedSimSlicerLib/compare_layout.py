@@ -161,16 +161,6 @@ class CompareLayout(VTKObservationMixin):
             left()
 
 
-def composites() -> list[Any]:
-    """Return the vtkMRMLSliceCompositeNodes of our views that are on the screen."""
-    manager = slicer.app.layoutManager()
-    return [
-        manager.sliceWidget(name).mrmlSliceCompositeNode()
-        for name in manager.sliceViewNames()
-        if name.startswith(OWN_VIEWS)
-    ]
-
-
 def _layout_node() -> Any:
     return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
 

@@ -135,7 +135,12 @@ class SimulatePanel:
 
     def _on_progress(self, event: RequestProgress) -> None:
         self.ui.progressBar.value = round(1000 * event.fraction)
-        self.ui.stageLabel.text = _progress_text(event.stage, event.remaining_s)
+        text, run = _progress_text(event.stage, event.remaining_s), self.simulation.run
+        if run is not None and (count := len(run.task.scanners)) > 1:
+            number = min(count - 1, 0 if run.output is None else len(run.output.volumes))
+            numbered = _("{scanner} ({number} of {count}): {stage}")
+            text = numbered.format(scanner=run.task.scanners[number].key, number=number + 1, count=count, stage=text)
+        self.ui.stageLabel.text = text
 
     def _on_arrived(self, output: SimulationOutput) -> None:
         self._refresh()

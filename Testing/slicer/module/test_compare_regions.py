@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,29 @@ def test_mean_spread_and_histogram_are_those_of_the_voxels_under_the_labels(pane
     series = chart.GetNthPlotSeriesNode(0)
     column = slicer.util.arrayFromTableColumn(series.GetTableNode(), series.GetYColumnName())
     assert column.sum() == pytest.approx(100 * sum(pair.real.counts) / pair.real.voxels)
+
+
+@pytest.mark.real_data
+def test_a_real_chest_ct_is_measured_where_the_heart_was_placed(panel, session, wait_for):
+    import slicer
+
+    scan = Path(__file__).resolve().parents[4] / "shared/data/ct_cptac/chest_heart_crop_native.nii.gz"
+    if not scan.exists():
+        pytest.skip("needs shared/data/ct_cptac beside the project")
+    real = slicer.util.loadVolume(str(scan))
+    session.state.real_scan = real
+    panel.ui.placeButton.click()
+    put_simulated(session)
+    panel.ui.measureButton.click()
+    wait_for(lambda: panel.histograms.pairs)
+    truth = values_under(real, slicer.util.getNode(LABELS))
+    for pair in panel.histograms.pairs:
+        values = truth[pair.real.label]
+        assert pair.real.voxels == pytest.approx(len(values), rel=0.01)
+        assert pair.real.mean_hu == pytest.approx(values.mean(), abs=2.0)
+    # Without contrast blood and muscle are soft tissue, and lung is in reach of a heart that is only put there.
+    by_region = {pair.real.region: pair.real for pair in panel.histograms.pairs}
+    assert 0 < by_region["lv"].median_hu < 150
 
 
 def test_the_chart_follows_the_chosen_region(panel, session, wait_for):

@@ -115,6 +115,20 @@ def test_cancelled_it_leaves_the_scene_as_it_was(panel, session, wait_for):
     assert len(volumes()) == 1
 
 
+def test_a_round_of_all_scanners_that_is_cancelled_keeps_what_has_come(panel, session, wait_for):
+    panel.simulation.start_all(SIZE)
+    assert panel.ui.simulateButton.text == "Cancel"
+    wait_for(lambda: len(volumes()) == 1)
+    wait_for(lambda: "(2 of 5)" in panel.ui.stageLabel.text or len(volumes()) > 1)
+    panel.ui.simulateButton.click()
+    came = volumes()
+    assert ended(panel)
+    wait_for(lambda: not session.worker.busy("simulation"))
+    assert volumes() == came
+    assert len(came) < 5
+    assert session.state.simulated is came[0]
+
+
 def test_each_simulation_is_a_new_one_unless_it_is_to_replace_the_last(panel, session, wait_for):
     from FedSimSlicerLib.scene_volumes import array_of
 

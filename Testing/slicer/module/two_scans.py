@@ -32,7 +32,8 @@ def put_simulated(session: Any, number: int = 1) -> Any:
     from FedSimSlicerLib.scene_volumes import new_image, put_label_map
     from FedSimSlicerLib.simulation_output import Scan, SimulationOutput
 
-    grid = Grid.centered(100, 1.6)
+    vertices = session.surface.vertices(session.editor.heart)
+    grid = Grid.centered(100, 1.6, ((vertices.min(axis=0) + vertices.max(axis=0)) / 2).round())
     labels = heart_labels(session, grid)
     put_label_map(labels, grid, LABELS)
     noise = np.random.default_rng(number).normal(0.0, 20.0, labels.shape)
