@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from FedSimCore.runs.events import Event
 
-_METRICS_SHOWN = 3
+_METRICS_SHOWN = 2
 
 
 @contextmanager
@@ -19,16 +19,17 @@ def training_display() -> Iterator[Callable[[Event], None]]:
     """Give a listener that draws events on standard error; warnings are printed where that is no terminal too."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Column
 
     from FedSimCore.runs.events import Evaluated, Noted, Progressed
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-        TextColumn("{task.fields[metrics]}", style="cyan"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=20, table_column=Column(min_width=5)),
+        MofNCompleteColumn(table_column=Column(min_width=9, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(min_width=11, no_wrap=True)),
+        TextColumn("{task.fields[metrics]}", style="cyan", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         bar = bars.add_task("starting", total=None, left="", metrics="")

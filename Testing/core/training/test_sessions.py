@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -32,8 +33,6 @@ def half(cohort, tmp_path):
     def stop_at_twelve(event):
         if isinstance(event, Progressed) and event.step == 12:
             RunFolder(run).stop_file.touch()
-            import time
-
             time.sleep(0.25)  # longer than a run looks away from the file
 
     with pytest.raises(CancelledError, match=r"Stopped after step 12 of 24 because it was asked to stop"):
@@ -204,6 +203,28 @@ def test_a_run_in_a_thread_takes_no_signals_and_still_stops_by_file(cohort, tmp_
     thread.start()
     thread.join(60)
     assert len(caught) == 1
+
+
+def test_a_stop_while_the_data_is_read_leaves_the_folder_free(cohort, tmp_path):
+    run = RunFolder(tmp_path / "run")
+
+    def stop_at_once(event):
+        run.stop_file.touch()
+        time.sleep(0.25)
+
+    with pytest.raises(CancelledError, match="before the first step"):
+        begin(small_config(cohort), run, stop_at_once)
+    assert not run.exists
+
+
+def test_a_runs_paths_are_whole_so_that_it_resumes_from_anywhere(cohort, monkeypatch):
+    monkeypatch.chdir(cohort.parent)
+    assert small_config(cohort.relative_to(cohort.parent)).cohort == cohort
+
+
+def test_slow_steps_are_saved_by_the_clock_too(cohort, tmp_path):
+    begin(small_config(cohort, steps=3, checkpoint_every=100, checkpoint_minutes=1e-9), RunFolder(tmp_path / "run"))
+    assert [event.step for event in events_of(tmp_path / "run") if isinstance(event, Saved)] == [1, 2, 3]
 
 
 def test_every_wrong_field_is_told_at_once_by_name():
