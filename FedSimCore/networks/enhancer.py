@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from FedSimCore import anatomy
 from FedSimCore.errors import InputError
 from FedSimCore.networks.coarse_ct import coarse_slices
-from FedSimCore.networks.spade import HIDDEN, Norm
+from FedSimCore.networks.spade import HIDDEN, Norm, Shrinking
 from FedSimCore.networks.spade_generator import CHANNELS, SPADEGenerator
 from FedSimCore.progress import Progress, silent
 
@@ -24,12 +24,23 @@ class Enhancer(nn.Module):
         hidden: of each SPADE.
         norm: see :class:`~FedSimCore.networks.spade.SPADE`. Batch norm has the same statistics for all slices, which
             keeps their brightness together.
+        shrinking: of the condition, see :data:`~FedSimCore.networks.spade.Shrinking`.
         seed: of the first weights.
     """
 
-    def __init__(self, *, channels: int = CHANNELS, hidden: int = HIDDEN, norm: Norm = "batch", seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = CHANNELS,
+        hidden: int = HIDDEN,
+        norm: Norm = "batch",
+        shrinking: Shrinking = "nearest",
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        self.generator = SPADEGenerator(CONDITION_CHANNELS, channels=channels, hidden=hidden, norm=norm, seed=seed)
+        self.generator = SPADEGenerator(
+            CONDITION_CHANNELS, channels=channels, hidden=hidden, norm=norm, shrinking=shrinking, seed=seed
+        )
 
     def forward(self, condition: Tensor) -> Tensor:
         """Take conditions of slices (N, CONDITION_CHANNELS, X, Y) to slices (N, 1, X, Y) on the unit scale."""

@@ -9,6 +9,12 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 Norm = Literal["batch", "instance"]
+Shrinking = Literal["nearest", "area"]
+"""How a condition is made smaller: by picking pixels as the reference does, or by averaging them.
+
+Picked labels at 4 x 4 pixels flip from one slice to the next, and with them a 32 x 32 patch of the image; averages
+change gradually, and a gradient reaches all pixels of the condition.
+"""
 
 HIDDEN = 128
 """Channels between condition and modulation in the reference code, whatever the layer's width."""
@@ -26,19 +32,29 @@ class SPADE(nn.Module):
         condition_channels: of the condition.
         hidden: channels of the shared convolution.
         norm: ``"batch"`` as in the reference, or ``"instance"``; neither has weights of its own.
+        shrinking: of the condition.
     """
 
-    def __init__(self, channels: int, condition_channels: int, *, hidden: int = HIDDEN, norm: Norm = "batch") -> None:
+    def __init__(
+        self,
+        channels: int,
+        condition_channels: int,
+        *,
+        hidden: int = HIDDEN,
+        norm: Norm = "batch",
+        shrinking: Shrinking = "nearest",
+    ) -> None:
         super().__init__()
         make = nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d
         self.norm = make(channels, affine=False)
+        self.shrinking = shrinking
         self.shared = nn.Conv2d(condition_channels, hidden, 3, padding=1)
         self.gamma = nn.Conv2d(hidden, channels, 3, padding=1)
         self.beta = nn.Conv2d(hidden, channels, 3, padding=1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Modulate (B, channels, H, W) by a condition (B, condition_channels, *, *) of any size (nearest pixels)."""
-        resized = functional.interpolate(condition, size=x.shape[2:], mode="nearest")
+        """Modulate (B, channels, H, W) by a condition (B, condition_channels, *, *) of any size."""
+        resized = functional.interpolate(condition, size=x.shape[2:], mode=self.shrinking)
         hidden = self.shared(resized).relu()
         result: Tensor = self.norm(x) * (1 + self.gamma(hidden)) + self.beta(hidden)
         return result
@@ -55,20 +71,28 @@ class SPADEResidualBlock(nn.Module):
         condition_channels: of the condition.
         hidden: channels of each SPADE's shared convolution.
         norm: see :class:`SPADE`.
+        shrinking: of the condition.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, condition_channels: int, *, hidden: int = HIDDEN, norm: Norm = "batch"
+        self,
+        inputs: int,
+        outputs: int,
+        condition_channels: int,
+        *,
+        hidden: int = HIDDEN,
+        norm: Norm = "batch",
+        shrinking: Shrinking = "nearest",
     ) -> None:
         super().__init__()
         middle = min(inputs, outputs)
-        self.spade_0 = SPADE(inputs, condition_channels, hidden=hidden, norm=norm)
+        self.spade_0 = SPADE(inputs, condition_channels, hidden=hidden, norm=norm, shrinking=shrinking)
         self.conv_0 = nn.Conv2d(inputs, middle, 3, padding=1)
-        self.spade_1 = SPADE(middle, condition_channels, hidden=hidden, norm=norm)
+        self.spade_1 = SPADE(middle, condition_channels, hidden=hidden, norm=norm, shrinking=shrinking)
         self.conv_1 = nn.Conv2d(middle, outputs, 3, padding=1)
         self.has_learned_shortcut = inputs != outputs
         if self.has_learned_shortcut:
-            self.spade_shortcut = SPADE(inputs, condition_channels, hidden=hidden, norm=norm)
+            self.spade_shortcut = SPADE(inputs, condition_channels, hidden=hidden, norm=norm, shrinking=shrinking)
             self.conv_shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def normalize_spectrally(self) -> None:

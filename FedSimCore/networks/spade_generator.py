@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from FedSimCore.errors import InputError
 from FedSimCore.networks.seeding import seeded
-from FedSimCore.networks.spade import HIDDEN, Norm, SPADEResidualBlock, draw_weights
+from FedSimCore.networks.spade import HIDDEN, Norm, Shrinking, SPADEResidualBlock, draw_weights
 
 CHANNELS = 64
 WIDTHS = (16, 16, 16, 8, 4, 2, 1)
@@ -34,6 +34,7 @@ class SPADEGenerator(nn.Module):
         channels: of the last block; 64 in the reference.
         hidden: channels of each SPADE's shared convolution; 128 in the reference.
         norm: see :class:`~FedSimCore.networks.spade.SPADE`.
+        shrinking: of the condition, see :data:`~FedSimCore.networks.spade.Shrinking`.
         seed: of the first weights.
     """
 
@@ -45,15 +46,17 @@ class SPADEGenerator(nn.Module):
         channels: int = CHANNELS,
         hidden: int = HIDDEN,
         norm: Norm = "batch",
+        shrinking: Shrinking = "nearest",
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.condition_channels = condition_channels
+        self.shrinking = shrinking
         with seeded(seed):
             widths = [16 * channels, *(width * channels for width in WIDTHS)]
             self.first = nn.Conv2d(condition_channels, widths[0], 3, padding=1)
             self.blocks = nn.ModuleList(
-                SPADEResidualBlock(before, after, condition_channels, hidden=hidden, norm=norm)
+                SPADEResidualBlock(before, after, condition_channels, hidden=hidden, norm=norm, shrinking=shrinking)
                 for before, after in pairwise(widths)
             )
             self.last = nn.Conv2d(widths[-1], outputs, 3, padding=1)
@@ -84,7 +87,7 @@ class SPADEGenerator(nn.Module):
                 f"The condition is {tuple(condition.shape)}, but (batch, {self.condition_channels}, H, W) with sides "
                 f"divisible by {smallest} is needed."
             )
-        x = self.first(functional.interpolate(condition, scale_factor=1 / smallest, mode="nearest"))
+        x = self.first(functional.interpolate(condition, scale_factor=1 / smallest, mode=self.shrinking))
         for number, block in enumerate(self.blocks):
             x = block(x, condition)
             if number not in NOT_UPSAMPLED_AFTER:

@@ -74,6 +74,7 @@ def test_with_another_range_the_same_density_renders_to_the_same_hounsfield_unit
     scales = (IntensityRange(), IntensityRange(-600, 800))
     images = [scale.hounsfield(RenderedCoarseCT(renderer, scale)(scale.scale(hu))) for scale in scales]
     torch.testing.assert_close(images[0], images[1])
+    torch.testing.assert_close(images[0], renderer(1 + hu / 1000))
 
 
 def test_reading_directly_changes_nothing_and_flat_images_are_refused():

@@ -25,18 +25,19 @@ def convolved(x, convolution):
     )
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_spade_is_the_papers_formula(norm):
+@pytest.mark.parametrize(("norm", "shrinking"), [("batch", "nearest"), ("instance", "nearest"), ("batch", "area")])
+def test_spade_is_the_papers_formula(norm, shrinking):
     with seeded(0):
-        spade = SPADE(4, 3, hidden=5, norm=norm).double()
+        spade = SPADE(4, 3, hidden=5, norm=norm, shrinking=shrinking).double()
     x, condition = noise(2, 4, 6, 8), noise(2, 3, 12, 16, seed=1)
     result = spade(x, condition).detach().numpy()
     values, axes = x.numpy(), (0, 2, 3) if norm == "batch" else (2, 3)
     mean, variance = values.mean(axes, keepdims=True), values.var(axes, keepdims=True)
     normalized = (values - mean) / np.sqrt(variance + 1e-5)
     for sample in range(2):
-        nearest = condition[sample, :, ::2, ::2].numpy()
-        hidden = np.maximum(convolved(nearest, spade.shared), 0)
+        pixels = condition[sample].numpy()
+        small = pixels[:, ::2, ::2] if shrinking == "nearest" else pixels.reshape(3, 6, 2, 8, 2).mean((2, 4))
+        hidden = np.maximum(convolved(small, spade.shared), 0)
         expected = normalized[sample] * (1 + convolved(hidden, spade.gamma)) + convolved(hidden, spade.beta)
         np.testing.assert_allclose(result[sample], expected, atol=1e-12)
 
