@@ -64,7 +64,7 @@ def protocol_fields() -> tuple[ScannerField, ...]:
             tuple((f"{kvp}", kvp) for kvp in tube_voltages_kvp()),
         ),
         ScannerField("mas", _("Dose"), _("mAs"), _("Tube current-time product of one rotation; less is noisier.")),
-        ScannerField("views", _("Views"), "", _("Projections of a scan; few make streaks. The preview has 60.")),
+        ScannerField("views", _("Views"), "", _("Projections of a scan; few make streaks. The preview has 63.")),
         ScannerField(
             "kernel",
             _("Kernel"),

@@ -76,12 +76,20 @@ class MeasureTask(Message):
 
 
 class PreviewTask(ScanSettings):
-    """Scan a heart quickly. Arrays of the answer: ``hu`` float32 and ``labels`` uint8, both (i, j, k) on ``grid``."""
+    """Scan a heart quickly. Arrays of the answer: ``hu`` float32 and ``labels`` uint8, both (i, j, k) on ``grid``.
+
+    Attributes:
+        scanner: its own number of views is not used.
+        grid: coarse.
+        views: few. Better odd: then no two views are opposite and see the same lines; with 60 instead of 63 the axis is
+            20 HU too dark.
+        surroundings: a cylinder of fat takes less time than a person.
+    """
 
     kind: Literal["preview"] = "preview"
     scanner: ScannerChoice = ScannerChoice()
     grid: GridSpec = GridSpec.centered(64, 2.5)
-    views: int = Field(default=60, ge=8, le=720)
+    views: int = Field(default=63, ge=8, le=720)
     surroundings: Literal["thorax", "fat", "none"] = "fat"
 
 

@@ -305,3 +305,11 @@ def test_a_label_map_without_a_heart_is_told(conversation: Conversation) -> None
     empty = np.zeros((20, 20, 20), dtype=np.uint8)
     failed = conversation.ask(p.FitTask(name="Segmentation_2", affine=COARSE.affine), arrays={"labels": empty})
     assert failed.sentence.startswith("Segmentation_2 has no voxels")
+
+
+def test_a_preview_has_no_shadow_along_the_rotation_axis(conversation: Conversation) -> None:
+    # A heart so small that fat is all there is along the axis.
+    parameters = heart(translation_mm=(30, 30, 0), scale=0.3)
+    hu = conversation.ask(p.PreviewTask(parameters=parameters, noise_seed=None)).arrays["hu"]
+    axis, about = hu[31:33, 31:33, 12:52].mean(), hu[26:38, 26:38, 12:52].mean()
+    assert abs(axis - about) < 6
