@@ -80,6 +80,22 @@ def test_first_weights_have_xaviers_deviation_times_0_02():
     assert not any(bool(m.bias.any()) for m in generator.modules() if isinstance(m, nn.Conv2d) and m.bias is not None)
 
 
+@torch.no_grad()
+def test_an_edge_that_moves_pixel_by_pixel_changes_the_image_evenly_only_if_the_condition_is_averaged():
+    edges = range(58, 71)
+    condition = torch.stack([(torch.arange(128) < edge).float().expand(1, 128, 128) for edge in edges])
+    worst = {}
+    for shrinking in ("nearest", "area"):
+        generator = small(condition_channels=1, shrinking=shrinking)
+        generator(condition)
+        steps = generator.eval()(condition).diff(dim=0).abs().mean((1, 2, 3))
+        worst[shrinking] = (edges[int(steps.argmax())], float(steps.max() / steps.median()))
+    # Where the edge passes one of the four columns that are picked at the smallest size, everything changes.
+    assert worst["nearest"][0] == 64
+    assert worst["nearest"][1] > 20
+    assert worst["area"][1] < 1.5
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 32, 32), (1, 5, 32, 48), (5, 32, 32)])
 def test_other_conditions_are_refused(shape):
     with pytest.raises(InputError, match=r"but \(batch, 5, H, W\) with sides divisible by 32"):
