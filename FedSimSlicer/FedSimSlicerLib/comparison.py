@@ -16,7 +16,7 @@ from FedSimSlicerLib.compare_layout import ORIENTATIONS, View
 from FedSimSlicerLib.linked_windows import LinkedWindows
 from FedSimSlicerLib.scene_volumes import array_of, grid_of, new_image, put_image
 from FedSimSlicerLib.signal import Signal
-from FedSimSlicerLib.slice_layers import Layers, standard_composites
+from FedSimSlicerLib.slice_layers import Layers, Place, fit_standard_views, standard_composites
 from FedSimSlicerLib.view_centers import STANDARD_SLICES, Point, bring_views_to
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Comparison(VTKObservationMixin):
         self._session, self._background = session, background
         self._windows = LinkedWindows()
         self._layers: dict[str, Layers] = {}
+        self._places: dict[str, Place] = {}
         self._board: Any = None
         self._board_number = 0
         self._shown: tuple[Any, Any] = (None, None)
@@ -158,7 +159,9 @@ class Comparison(VTKObservationMixin):
             composite.EndModify(was_modifying)
         if came:
             for name in STANDARD_SLICES:
-                slicer.app.layoutManager().sliceWidget(name).sliceLogic().FitSliceToBackground()
+                logic = slicer.app.layoutManager().sliceWidget(name).sliceLogic()
+                self._places[logic.GetSliceNode().GetID()] = Place.of(logic.GetSliceNode())
+            fit_standard_views()
             bring_views_to(self.middle())
 
     def _make_board(self, simulated: Any, grid: Grid, square_mm: float) -> None:
@@ -215,7 +218,11 @@ class Comparison(VTKObservationMixin):
             composite = slicer.mrmlScene.GetNodeByID(name)
             if composite is not None:
                 layers.put_back(composite)
-        self._layers = {}
+        for name, place in self._places.items():
+            node = slicer.mrmlScene.GetNodeByID(name)
+            if node is not None:
+                place.put_back(node)
+        self._layers, self._places = {}, {}
         self._drop_board()
 
     def _put_back(self) -> None:

@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedSimSlicerLib.scene_volumes import put_label_map, put_volume
-from FedSimSlicerLib.slice_layers import HEART_WINDOW, SIMULATION, standard_composites
+from FedSimSlicerLib.slice_layers import HEART_WINDOW, SIMULATION, fit_standard_views, standard_composites
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,9 @@ class LiveImages:
         node = put_label_map(labels, grid, _("Heart labels (live)"), known)
         if known is None:
             self._state.live_labels = node
-            slicer.util.setSliceViewerLayers(label=node, labelOpacity=LABEL_OPACITY, fit=self._is_first())
+            slicer.util.setSliceViewerLayers(label=node, labelOpacity=LABEL_OPACITY)
+            if self._is_first():
+                fit_standard_views()
 
     def drop_labels(self) -> None:
         """Take the labels away, because they are no longer the heart's."""
@@ -79,7 +81,7 @@ class LiveImages:
             self._backgrounds[composite.GetID()] = composite.GetBackgroundVolumeID()
             composite.SetBackgroundVolumeID(node.GetID())
         if fit:
-            slicer.app.layoutManager().resetSliceViews()
+            fit_standard_views()
 
     @staticmethod
     def _is_first() -> bool:

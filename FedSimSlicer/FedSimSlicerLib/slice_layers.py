@@ -1,4 +1,4 @@
-"""What the slice views show: their layers, read and set without touching the views of FedSim's own layouts."""
+"""What the slice views show and where: read and set without touching the views of FedSim's own layouts."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def standard_composites() -> list[Any]:
     """Return the vtkMRMLSliceCompositeNodes of all slice views but those of FedSim's own layouts."""
     every = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     return [node for node in every if not (node.GetLayoutName() or "").startswith(OWN_VIEWS)]
+
+
+def fit_standard_views() -> None:
+    """Let the slice views on the screen, but those of FedSim's own layouts, show all of their volumes."""
+    manager = slicer.app.layoutManager()
+    for name in manager.sliceViewNames():
+        if not name.startswith(OWN_VIEWS):
+            manager.sliceWidget(name).sliceLogic().FitSliceToBackground()
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,34 @@ class Layers:
         composite.SetLabelOpacity(self.opacities[1])
         composite.SetCompositing(self.compositing)
         composite.EndModify(was_modifying)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one slice view looked.
+
+    Attributes:
+        slice_to_ras: 4 x 4, row by row.
+        mm_per_pixel: magnification.
+        origin: of the picture in the view.
+    """
+
+    slice_to_ras: tuple[float, ...]
+    mm_per_pixel: float
+    origin: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, node: Any) -> Place:
+        """Read a vtkMRMLSliceNode."""
+        scale = node.GetFieldOfView()[0] / max(1, node.GetDimensions()[0])
+        return cls(tuple(node.GetSliceToRAS().GetData()), scale, tuple(node.GetXYZOrigin()))
+
+    def put_back(self, node: Any) -> None:
+        """Look there again, in a view that may have another size now."""
+        was_modifying = node.StartModify()
+        node.GetSliceToRAS().DeepCopy(self.slice_to_ras)
+        width, height, _depth = node.GetDimensions()
+        node.SetFieldOfView(width * self.mm_per_pixel, height * self.mm_per_pixel, node.GetFieldOfView()[2])
+        node.SetXYZOrigin(*self.origin)
+        node.UpdateMatrices()
+        node.EndModify(was_modifying)

@@ -115,13 +115,14 @@ def test_grey_values_are_shared_while_they_are_compared_and_given_back_after(pan
     assert [(display.GetWindow(), display.GetLevel()) for display in displays] == own
 
 
-def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(panel, session, scans):
+def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(panel, session, scans, application):
     import slicer
 
     real, simulated = scans
     layout = slicer.app.layoutManager()
     names = ("Red", "Green", "Yellow")
     before, layout_before = [layers(composite(name)) for name in names], layout.layout
+    places = [ras_at(layout.sliceWidget(name), 20, 30) for name in names]
     panel.ui.blendButton.click()
     assert panel.ui.opacitySlider.isVisible()
     assert not panel.ui.planeBox.isVisible()
@@ -132,6 +133,8 @@ def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(pane
     panel.ui.backButton.click()
     assert [layers(composite(name)) for name in names] == before
     assert layout.layout == layout_before
+    application.process_events()
+    assert [ras_at(layout.sliceWidget(name), 20, 30) for name in names] == [pytest.approx(p, abs=1e-3) for p in places]
     assert not panel.ui.blendButton.checked
 
 

@@ -36,7 +36,8 @@ def voxels(session):
 def backgrounds():
     import slicer
 
-    return {node.GetBackgroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+    names = ("Red", "Green", "Yellow")
+    return {slicer.util.getNode(f"vtkMRMLSliceCompositeNode{name}").GetBackgroundVolumeID() for name in names}
 
 
 def test_the_preview_is_one_node_in_the_three_views_whose_blood_is_bright(live, wait_for):
