@@ -168,9 +168,11 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/training/__init__.py
   FedSimCore/training/config.py
   FedSimCore/training/data_order.py
+  FedSimCore/training/devices.py
   FedSimCore/training/loop.py
   FedSimCore/training/memory.py
   FedSimCore/training/pace.py
+  FedSimCore/training/provenance.py
   FedSimCore/training/random_state.py
   FedSimCore/training/recipes.py
   FedSimCore/training/reporter.py

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+
+from FedSimCore.networks.seeding import seeded
 
 LATENT_SIZE = 32
 """Numbers of a latent vector (Li et al. 2020, supplement, as issue 4 quotes it)."""
@@ -19,20 +22,24 @@ class ShapeGenerator(nn.Sequential):
     ``ShapeModel.from_unit`` makes weights and pose of the output.
     """
 
-    def __init__(self, outputs: int = 21, latent_size: int = LATENT_SIZE, hidden: Sequence[int] = SHAPE_HIDDEN) -> None:
+    def __init__(
+        self, outputs: int = 21, latent_size: int = LATENT_SIZE, hidden: Sequence[int] = SHAPE_HIDDEN, seed: int = 0
+    ) -> None:
         """Make the layers.
 
         Args:
             outputs: the shape model's parameter count, modes + 7.
             latent_size: numbers of a latent.
             hidden: widths of the hidden layers.
+            seed: of the first weights.
         """
         layers: list[nn.Module] = []
         width = latent_size
-        for next_width in hidden:
-            layers += [nn.Linear(width, next_width), nn.LeakyReLU(_LEAK)]
-            width = next_width
-        super().__init__(*layers, nn.Linear(width, outputs), nn.Tanh())
+        with seeded(seed):
+            for next_width in hidden:
+                layers += [nn.Linear(width, next_width), nn.LeakyReLU(_LEAK)]
+                width = next_width
+            super().__init__(*layers, nn.Linear(width, outputs), nn.Tanh())
 
 
 class Latents(nn.Module):
@@ -42,15 +49,17 @@ class Latents(nn.Module):
         vectors: (cases, latent size).
     """
 
-    def __init__(self, cases: int, latent_size: int = LATENT_SIZE) -> None:
-        """Draw the latents from torch's global generator.
+    def __init__(self, cases: int, latent_size: int = LATENT_SIZE, seed: int = 0) -> None:
+        """Draw the latents.
 
         Args:
             cases: number of training cases.
             latent_size: numbers of a latent.
+            seed: of the draw.
         """
         super().__init__()
-        self.vectors = nn.Embedding(cases, latent_size)
+        drawn = torch.randn(cases, latent_size, generator=torch.Generator().manual_seed(seed))
+        self.vectors = nn.Embedding.from_pretrained(drawn, freeze=False)
 
     def forward(self, cases: Tensor) -> Tensor:
         """Return the latents (batch, latent size) of cases (batch,), given by their indices."""

@@ -132,12 +132,14 @@ def _reason(error: Mapping[str, Any]) -> str:
 def changed_fields(before: TrainingConfig, after: TrainingConfig) -> dict[str, str]:
     """Return the fields in which a resumed session's config differs from the one before, with the new values.
 
+    Paths may change: that the data is the same is seen from its checksums.
+
     Raises:
         ConfigError: a field has changed that a run can't change on its way.
     """
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
     changed = {name: json.dumps(new.get(name)) for name in new if new.get(name) != old.get(name)}
-    fixed = sorted(set(changed) - MAY_CHANGE - after.may_change)
+    fixed = sorted(set(changed) - MAY_CHANGE - after.may_change - {*after.paths})
     if fixed:
         raise ConfigError("This run", dict.fromkeys(fixed, "cannot change in a run that has begun; begin a new run"))
     return changed

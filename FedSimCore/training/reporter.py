@@ -74,6 +74,10 @@ class Reporter:
         """Tell one sentence."""
         self.tell(Noted(text=text, level=level))
 
+    def warn(self, text: str) -> None:
+        """Tell one sentence that somebody should read."""
+        self.note(text, "warning")
+
     def pictures(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
         """Write pictures (height, width, 3) as PNG files and tell of them."""
         from PIL import Image

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
-import platform
 import socket
-import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from FedSimCore import __version__
 from FedSimCore.errors import CancelledError, FedSimError, InputError
 from FedSimCore.files import write_json
-from FedSimCore.machine import commit, cpu_name, memory_gib
 from FedSimCore.progress import Progress
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Ended, Evaluated, Started
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.lock import locked
 from FedSimCore.training.config import TrainingConfig
+from FedSimCore.training.devices import device_name, is_main_process, make_fabric
 from FedSimCore.training.loop import Loop
 from FedSimCore.training.memory import is_out_of_memory
+from FedSimCore.training.provenance import with_session
 from FedSimCore.training.random_state import seed_all
-from FedSimCore.training.recipes import ConfigError, changed_fields, checked_config, with_settings
+from FedSimCore.training.recipes import changed_fields, checked_config, with_settings
 from FedSimCore.training.reporter import (
     Listener,
     Preparations,
@@ -46,8 +42,6 @@ from FedSimCore.training.task import Outcome, Task, TrainingError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-SUMMARY_SCHEMA = "fedsim/run-summary/1"
-_PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "monai", "safetensors", "nibabel")
 Builder = Callable[[Any, Progress], Task]
 
 
@@ -103,7 +97,7 @@ class _Session:
         fabric = make_fabric(self.config)
         stop = StopRequest(self.folder)
         with ExitStack() as stack:
-            if _is_main_process():
+            if is_main_process():
                 stack.enter_context(locked(self.folder))
                 self._prepare_folder()
             stack.enter_context(stop.signals())
@@ -168,11 +162,16 @@ class _Session:
         session = max(session, 1 + len(self.folder.summary().get("sessions", [])))
         loop = Loop(fabric, task, self.config, store, session, reporter, stop)
         if self.resumed:
-            loop.load_newest(lambda text: reporter.note(text, "warning") if reporter else None)
+            loop.load_newest(reporter.warn if reporter else lambda _: None)
             if "micro_batch" in self.changed:
                 loop.micro_batch = self.config.micro_batch
+        if fabric.global_rank:
+            seed_all(self.config.seed + fabric.global_rank)  # Noise must not be the main process's over again.
         if reporter is not None:
-            self._write_summary(task, loop, session, reporter)
+            summary = self.folder.summary() if self.resumed else {}
+            write_json(
+                self.folder.summary_file, with_session(summary, self.config, task, session, loop.step, reporter.warn)
+            )
             reporter.tell(
                 Started(
                     session=session,
@@ -190,32 +189,6 @@ class _Session:
     def _newest_step(self) -> int:
         stored = CheckpointStore(self.folder.checkpoints).stored() if self.resumed else []
         return stored[0].step if stored else 0
-
-    def _write_summary(self, task: Task, loop: Loop, session: int, reporter: Reporter) -> None:
-        summary = self.folder.summary() if self.resumed else {}
-        sessions = summary.get("sessions", [])
-        here = {
-            "session": session,
-            "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "after_step": loop.step,
-            "command": " ".join(sys.argv),
-            "device": device_name(task.device),
-            **_made_with(),
-        }
-        if sessions and any(sessions[-1].get(key) != here[key] for key in ("threads", "device", "versions", "cpu")):
-            reporter.note(
-                "Machine, threads or libraries are not those of the session before: the weights will not be exactly "
-                "those of an unbroken run.",
-                "warning",
-            )
-        content = {
-            "schema": SUMMARY_SCHEMA,
-            "recipe": self.config.recipe,
-            "seed": self.config.seed,
-            "data_sha256": dict(task.data_sha256),
-            "sessions": [*sessions, here],
-        }
-        write_json(self.folder.summary_file, content)
 
     def _finished(self, reporter: Reporter, loop: Loop, outcome: Outcome, seconds: float) -> None:
         files = [path.relative_to(self.folder.path).as_posix() for path in outcome.files]
@@ -243,67 +216,7 @@ class _Session:
             tell_if_possible(reporter, Ended(state="failed", step=step, reason=reason))
 
 
-def make_fabric(config: TrainingConfig) -> Fabric:
-    """Return Fabric for a config, not yet launched.
-
-    Raises:
-        InputError: there is no such device, or too few.
-    """
-    import warnings
-
-    from lightning_fabric import Fabric
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device = cuda, but no NVIDIA graphics card with a working driver is found; take auto or cpu.")
-    accelerator = "cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu"
-    if accelerator == "cuda" and config.devices > torch.cuda.device_count():
-        raise InputError(f"devices = {config.devices}, but there are {torch.cuda.device_count()} graphics cards.")
-    if config.batch_size % config.devices:
-        raise ConfigError(
-            "The config", {"batch_size": f"= {config.batch_size} is no multiple of {config.devices} devices"}
-        )
-    with warnings.catch_warnings():
-        # Fabric recommends more workers, other launchers and the like.
-        warnings.simplefilter("ignore")
-        try:
-            return Fabric(
-                accelerator=accelerator,
-                devices=config.devices,
-                strategy="ddp" if config.devices > 1 else "auto",
-                precision=config.precision,
-            )
-        except (MisconfigurationException, ValueError, RuntimeError) as error:
-            raise InputError(f"This machine cannot train with this config: {error}") from error
-
-
-def device_name(device: torch.device) -> str:
-    """Return the graphics card's name, or ``"cpu"``."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-
-
 def _told_as_memory(error: BaseException, task: Task) -> TrainingError:
     return TrainingError(
         f"Measuring or saving the model does not fit into memory ({error}); {task.memory_advice}, then resume the run."
     )
-
-
-def _is_main_process() -> bool:
-    """Tell whether this is the process that writes; Fabric and torchrun number them in the environment."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
-
-
-def _made_with() -> Mapping[str, Any]:
-    found = ((package, next(iter(importlib.metadata.distributions(name=package)), None)) for package in _PACKAGES)
-    return {
-        "commit": commit(),
-        "fedsim": __version__,
-        "python": platform.python_version(),
-        "versions": {package: distribution.version for package, distribution in found if distribution},
-        "system": platform.platform(),
-        "host": socket.gethostname(),
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "memory_gib": memory_gib(),
-        "threads": torch.get_num_threads(),
-    }

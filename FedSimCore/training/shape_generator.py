@@ -4,6 +4,8 @@ Every heart of the cohort has a latent vector that is learnt together with the g
 the shape model, the voxelizer makes label probabilities of its surfaces, and the loss is one minus the mean IoU over
 the regions. Hearts are compared on a working grid round the middle of each heart's bounding box, from which the
 shape model's translations are counted too.
+
+Adam moves every latent in every step, those of the other cases by their momentum alone.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ KIND = "shape generator"
 MODEL_FILE = "shape_generator.safetensors"
 _SHOWN = 4
 _PLANE_PIXELS = 128
-_AT_ONCE = 4
+_AT_ONCE = 2
 _FINITE_STEP_VOXELS = 0.5
 
 
@@ -57,7 +59,7 @@ class LabelledHearts:
 
 
 def build(config: ShapeGeneratorConfig, progress: Progress) -> ShapeGeneratorTask:
-    """Read the cohort and make networks and optimizer from torch's global generator.
+    """Read the cohort and make the networks, with the first weights and latents of the config's seed.
 
     Raises:
         InputError: the cohort has fewer than two hearts with labels, one can't be used, or the shape model has too
@@ -128,8 +130,8 @@ class ShapeGeneratorTask(Task):
         self.model, self.hearts = model, hearts
         self.grid = Grid.centered(config.size, config.spacing_mm)
         self.data_sha256 = {**hearts.sha256, "shape model": model.checksum}
-        latents = Latents(len(hearts.names), config.latent_size)
-        generator = ShapeGenerator(model.parameter_count, config.latent_size, config.hidden)
+        latents = Latents(len(hearts.names), config.latent_size, config.seed)
+        generator = ShapeGenerator(model.parameter_count, config.latent_size, config.hidden, config.seed)
         self.modules = {"generator": generator, "latents": latents}
         groups = [{"params": list(module.parameters())} for module in (generator, latents)]
         self.optimizers = {"adam": torch.optim.Adam(groups, lr=config.learning_rate)}

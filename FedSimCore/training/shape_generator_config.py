@@ -36,8 +36,8 @@ class ShapeGeneratorConfig(TrainingConfig):
     gradient: Literal["boundary", "finite-differences"] = Field(
         default="boundary", description="How the IoU loss reaches the shape; the paper took finite differences."
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's rate for the generator.")
-    latent_learning_rate: float = Field(default=1e-2, gt=0, description="Adam's rate for the latents.")
+    learning_rate: float = Field(default=3e-3, gt=0, description="Adam's rate for the generator.")
+    latent_learning_rate: float = Field(default=3e-2, gt=0, description="Adam's rate for the latents.")
     constant_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of the steps at full rate; after it, the rates fall linearly to 0."
     )

@@ -34,8 +34,7 @@ def test_the_generator_has_the_papers_layers():
 
 
 def test_latents_begin_with_the_unit_normal_distribution_and_are_learnt():
-    torch.manual_seed(0)
-    latents = Latents(500, 32)
+    latents = Latents(500, 32, seed=0)
     assert abs(float(latents.vectors.weight.detach().mean())) < 0.02
     assert float(latents.vectors.weight.detach().std()) == pytest.approx(1, abs=0.02)
     latents(torch.tensor([3])).sum().backward()

@@ -7,8 +7,8 @@ from torch import nn
 
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.training.config import TrainingConfig
+from FedSimCore.training.devices import make_fabric
 from FedSimCore.training.loop import Loop
-from FedSimCore.training.session import make_fabric
 from FedSimCore.training.task import Outcome, Phase, Task
 
 
