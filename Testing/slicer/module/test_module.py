@@ -51,7 +51,17 @@ session.worker.close(wait_s=10)
     assert run.stdout.strip().splitlines()[-1] == "True False"
 
 
-def test_reloading_keeps_the_heart(module, wait_for):
+@pytest.fixture
+def own_imports():
+    """FedSim's modules as they were: reloading makes new classes, which other tests' modules do not know."""
+    before = {name: module for name, module in sys.modules.items() if name.startswith("FedSim")}
+    yield
+    for name in [name for name in sys.modules if name.startswith("FedSim")]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def test_reloading_keeps_the_heart(own_imports, module, wait_for):
     import slicer
 
     module.panel.session.editor.set_weight(2, 0.75)
