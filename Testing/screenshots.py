@@ -78,6 +78,7 @@ class Photographer:
 
         made = make_phantom(*PATIENT)
         scan = put_volume(made.image.array.astype(np.int16), made.image.grid, "Phantom patient", None, (800.0, 200.0))
+        self.slicer.util.setSliceViewerLayers(background=scan)
         return scan, put_label_map(made.label.array, made.label.grid, "Phantom patient's labels")
 
 

@@ -16,7 +16,7 @@ from FedSimSlicerLib.live_images import LiveImages
 from FedSimSlicerLib.replaced_nodes import following_nodes, remove_replaced
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.state import ModuleState
-from FedSimSlicerLib.view_centers import fill_3d_views
+from FedSimSlicerLib.view_centers import bring_3d_views_to
 from FedSimSlicerLib.worker_client import WorkerClient, WorkerLaunch
 from FedSimSlicerLib.worker_service import WorkerService
 
@@ -81,7 +81,7 @@ class Session(VTKObservationMixin):
             self.use_scene()
         if not self.display.shown:
             self.live.show()
-            fill_3d_views()
+            bring_3d_views_to(self.surface.middle(self.editor.heart))
 
     def close(self) -> None:
         """End the worker and forget the scene."""

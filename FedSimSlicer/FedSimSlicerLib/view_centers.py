@@ -12,7 +12,8 @@ STANDARD_SLICES = ("Red", "Green", "Yellow")
 
 Point = NDArray[np.float64]
 
-CLOSER = 1.7
+HEART_RADIUS_MM = 90.0
+"""Of the ball that a heart of usual size fits into."""
 
 
 def slices_cross_at() -> Point:
@@ -29,20 +30,28 @@ def slices_cross_at() -> Point:
 
 
 def bring_views_to(point: Point) -> None:
-    """Bring the standard slices to a point (3,), RAS mm, and let the 3D views show all there is."""
+    """Bring the standard slices and the 3D views to a point (3,), RAS mm, around which a heart lies."""
     for node in _slice_nodes():
         node.JumpSliceByCentering(*map(float, point))
-    fill_3d_views()
+    bring_3d_views_to(point)
 
 
-def fill_3d_views() -> None:
-    """Fill the 3D views with all there is: Slicer's own reset leaves room for a field of view of 200 mm."""
+def bring_3d_views_to(point: Point) -> None:
+    """Look at a heart round a point (3,), RAS mm, from where the 3D views look now.
+
+    Slicer's own reset takes in the box round the origin, beside which a heart of a scan is small or out of sight.
+    """
     layout = slicer.app.layoutManager()
-    layout.resetThreeDViews()
     for index in range(layout.threeDViewCount):
-        renderer = layout.threeDWidget(index).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
-        renderer.GetActiveCamera().Dolly(CLOSER)
+        view = layout.threeDWidget(index).threeDView()
+        renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
+        camera = renderer.GetActiveCamera()
+        distance = HEART_RADIUS_MM / np.sin(np.radians(camera.GetViewAngle() / 2))
+        direction = np.asarray(camera.GetDirectionOfProjection())
+        camera.SetFocalPoint(*map(float, point))
+        camera.SetPosition(*map(float, point - distance * direction))
         renderer.ResetCameraClippingRange()
+        view.scheduleRender()
 
 
 def _slice_nodes() -> list[Any]:
