@@ -24,7 +24,8 @@ class Enhancer(nn.Module):
         hidden: of each SPADE.
         norm: see :class:`~FedSimCore.networks.spade.SPADE`. Batch norm has the same statistics for all slices, which
             keeps their brightness together.
-        shrinking: of the condition, see :data:`~FedSimCore.networks.spade.Shrinking`.
+        shrinking: of the condition, see :data:`~FedSimCore.networks.spade.Shrinking`. ``"nearest"`` is GauGAN's; it
+            shows as bands and blocks on reformats, which ``"area"`` does not (docs/networks.md).
         seed: of the first weights.
     """
 
@@ -34,7 +35,7 @@ class Enhancer(nn.Module):
         channels: int = CHANNELS,
         hidden: int = HIDDEN,
         norm: Norm = "batch",
-        shrinking: Shrinking = "nearest",
+        shrinking: Shrinking = "area",
         seed: int = 0,
     ) -> None:
         super().__init__()
