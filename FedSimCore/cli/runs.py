@@ -11,12 +11,13 @@ import typer
 from FedSimCore.cli.common import JSON_OPTION, print_json, print_table
 from FedSimCore.cli.train import BACKGROUND, SETTINGS, print_outcome, start_detached
 from FedSimCore.cli.training_display import time_left, training_display
-from FedSimCore.errors import ExitCode
+from FedSimCore.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from FedSimCore.runs.history import RunStatus
 
 app = typer.Typer(help="List, show, watch, stop, resume and compare training runs.", no_args_is_help=True)
+_BEGINS_WITHIN_S = 60.0
 RUN = typer.Argument(..., help="Folder of a run.", show_default=False)
 
 
@@ -76,11 +77,14 @@ def watch(path: Path = RUN) -> None:
     from FedSimCore.runs.lock import is_locked
 
     run = RunFolder(path)
+    give_up = time.monotonic() + _BEGINS_WITHIN_S
     with training_display() as listen:
         history = RunHistory(run)
         for event in history.events:
             listen(event)
         while is_locked(run) or not history.events:
+            if not history.events and time.monotonic() > give_up:
+                raise InputError(f"Nothing runs in {path}; see {run.log_file} if something should.")
             time.sleep(0.5)
             for event in history.update():
                 listen(event)

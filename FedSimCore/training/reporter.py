@@ -30,6 +30,12 @@ def ignore(event: Event) -> None:
     """Listen to nothing."""
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 (logging's name)
+        """Raise what logging would print on standard error, e.g. a full disk."""
+        raise  # the error that is being handled
+
+
 class Reporter:
     """Writes what happens into the run's folder.
 
@@ -52,7 +58,7 @@ class Reporter:
         self._listen = listen
         self._events = EventLog(run.events_file)
         with disk_errors(run.log_file):
-            self._handler = logging.FileHandler(run.log_file, encoding="utf-8")
+            self._handler = _LogFile(run.log_file, encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.log = logging.Logger(f"fedsim.run.{run.name}")
         self.log.addHandler(self._handler)
@@ -67,7 +73,8 @@ class Reporter:
         self._events.append(event, durable=isinstance(event, Started | Saved | Ended))
         if isinstance(event, Progressed | Evaluated):
             self._curves(event)
-        self._log(event)
+        with disk_errors(self.run.log_file):
+            self._log(event)
         self._listen(event)
 
     def note(self, text: str, level: Literal["info", "warning"] = "info") -> None:

@@ -8,7 +8,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +211,8 @@ class _Session:
         elif isinstance(error, FedSimError):
             tell_if_possible(reporter, Ended(state="failed", step=step, reason=str(error)))
         else:
-            reporter.log.error("%s", traceback.format_exc())
+            with suppress(OSError):
+                reporter.log.error("%s", traceback.format_exc())
             reason = f"A bug of FedSim: {type(error).__name__}: {error} (log.txt has the details)."
             tell_if_possible(reporter, Ended(state="failed", step=step, reason=reason))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Evaluated, Progressed
 from FedSimCore.training.loop import WAITING
+from FedSimCore.training.random_state import seed_all
 from FedSimCore.training.task import Phase, TrainingError
 from FedSimCore.training.tensor_files import read_tensors
 from Testing.core.training.toy_task import LineTask, loop_of
@@ -165,13 +167,23 @@ def test_several_phases_alternate_with_their_own_optimizers_rates_and_metrics(tm
     assert task.weight == pytest.approx(BY_HAND[2], rel=1e-5)
 
 
+class NoisyPlayers(TwoPlayers):
+    """Draws from every generator there is in every step."""
+
+    def losses(self, batch):
+        x, y = batch
+        noise = torch.rand(1) + torch.rand(1, generator=self.generators["noise"])
+        noise += np.random.random() + random.random()  # noqa: NPY002
+        return super().losses([x + 0.1 * noise, y])
+
+
 def test_a_loop_that_goes_on_from_any_checkpoint_ends_with_the_same_bits(tmp_path):
-    whole = TwoPlayers()
-    torch.manual_seed(3)
+    whole = NoisyPlayers()
+    seed_all(3)
     loop_of(whole, tmp_path / "whole", steps=7, checkpoint_every=1, keep=9)[0].run()
     for stored in CheckpointStore(tmp_path / "whole" / "checkpoints").stored():
-        torch.manual_seed(999)
-        task = TwoPlayers()
+        seed_all(999)
+        task = NoisyPlayers()
         loop, _ = loop_of(task, tmp_path / f"from{stored.step}", steps=7)
         loop.load(stored.content(), read_tensors(stored.tensors)[0], "it")
         assert loop.step == stored.step
