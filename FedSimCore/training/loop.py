@@ -130,7 +130,7 @@ class Loop:
             content, tensors = split_tree(self.state())
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                    raise self._diverged(f"{name} has numbers that are not finite")
+                    raise self._diverged(f"After step {self.step} {name} has numbers that are not finite")
             saved = self._store.save(self._session, self.step, lambda path: write_tensors(path, tensors), content)
             self._reporter.tell(Saved(step=self.step, file=saved.path.relative_to(self._reporter.run.path).as_posix()))
         self._saved_step, self._saved_at = self.step, time.monotonic()
@@ -260,19 +260,20 @@ class Loop:
     def _check(self, phase: Phase, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise self._diverged(f"{f'{phase.name}/{name}' if phase.name else name} became {value}")
+                told = f"{phase.name}/{name}" if phase.name else name
+                raise self._diverged(f"In step {self.step + 1} {told} became {value}")
         if self._config.precision == "16-mixed":
             return  # Its scaler meets infinite gradients as a matter of course and leaves the step out.
         groups = self._task.optimizers[phase.optimizer].param_groups
         gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
         if gradients and not math.isfinite(float(torch.nn.utils.get_total_norm(gradients))):
-            raise self._diverged("the gradient is not finite")
+            raise self._diverged(f"In step {self.step + 1} the gradient is not finite")
 
     def _diverged(self, what: str) -> TrainingError:
         stored = self._store.stored()
         kept = f"the checkpoint of step {stored[0].step} is kept" if stored else "there is no checkpoint yet"
         return TrainingError(
-            f"In step {self.step + 1} {what}, so the training has stopped; {kept}. "
+            f"{what}, so the training has stopped; {kept}. "
             "Lower the learning rate and go on with `fedsim runs resume RUN --set learning_rate=...`."
         )
 
