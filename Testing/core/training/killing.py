@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from FedSimCore.errors import FedSimError
+from FedSimCore.runs.events import Progressed, read_events
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 
@@ -34,6 +35,11 @@ def train(config: ShapeGeneratorConfig, run: Path) -> None:
         os._exit(int(error.exit_code))
 
 
+def _last_step(events: Path) -> int:
+    told = read_events(events)[0] if events.exists() else []
+    return max((event.step for event in told if isinstance(event, Progressed)), default=0)
+
+
 class Trainings:
     """Starts trainings and kills them."""
 
@@ -55,6 +61,18 @@ class Trainings:
         if alive:
             assert process.pid is not None
             os.kill(process.pid, number)
+        process.join()
+        return not alive
+
+    def kill_at_step(self, step: int, config: ShapeGeneratorConfig, run: Path, delay: float = 0.0) -> bool:
+        """Start a training and kill it some moments after it has told of a step; True if it had ended by itself."""
+        process = self.start(config, run)
+        events = RunFolder(run).events_file
+        while process.is_alive() and _last_step(events) < step:
+            time.sleep(0.002)
+        process.join(delay)
+        alive = process.is_alive()
+        process.kill()
         process.join()
         return not alive
 

@@ -26,26 +26,26 @@ def content_of(run):
     return CheckpointStore(RunFolder(run).checkpoints).stored()[0].content()
 
 
-def kill_until_finished(trainings, config, run, delays):
-    """Begin a run and kill every session after the next of the delays; returns how often it was killed."""
-    kills = 0
-    for delay in delays:
-        if trainings.kill_after(delay, config, run):
+def kill_until_finished(trainings, config, run, rng, kills):
+    """Begin a run, kill its sessions at random steps, and let it finish; returns how often it was killed."""
+    killed = 0
+    for _ in range(kills):
+        reached = status(RunFolder(run)).step if (run / "config.json").exists() else 0
+        step = rng.randint(min(reached, config.steps - 2), config.steps - 2)
+        if trainings.kill_at_step(step, config, run, rng.uniform(0, 0.03)):
             break
-        kills += 1
-    else:
-        trainings.kill_after(120, config, run)
+        killed += 1
+    trainings.kill_after(120, config, run)
     assert status(RunFolder(run)).state == "finished"
-    return kills
+    return killed
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_killed_at_random_moments_ends_with_the_bits_of_an_unbroken_one(
+def test_a_run_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one(
     trainings, cohort, unbroken, tmp_path, seed
 ):
-    delays = [random.Random(seed).uniform(0.1, 1.0) for _ in range(4)]
-    kills = kill_until_finished(trainings, small_config(cohort, checkpoint_every=3), tmp_path / "run", delays)
-    assert kills >= 1
+    config, rng = small_config(cohort, checkpoint_every=3, report_every=1), random.Random(seed)
+    assert kill_until_finished(trainings, config, tmp_path / "run", rng, 4) >= 1
     assert_same_bits(weights_of(tmp_path / "run"), weights_of(unbroken))
     assert content_of(tmp_path / "run") == content_of(unbroken)
 
@@ -54,10 +54,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_an_unbroken_one(
 def test_a_hundred_kills_in_trainings_of_several_seeds_change_no_bit(trainings, cohort, tmp_path):
     rng, kills, seed = random.Random(0), 0, 0
     while kills < 100:
-        config = small_config(cohort, seed=seed, checkpoint_every=rng.choice([1, 2, 5]))
+        config = small_config(cohort, seed=seed, checkpoint_every=rng.choice([1, 2, 5]), report_every=1)
         expected, run = tmp_path / f"unbroken{seed}", tmp_path / f"killed{seed}"
         assert trainings.kill_after(120, config, expected)
-        kills += kill_until_finished(trainings, config, run, [rng.uniform(0.05, 1.2) for _ in range(30)])
+        kills += kill_until_finished(trainings, config, run, rng, 20)
         assert_same_bits(weights_of(run), weights_of(expected))
         assert content_of(run) == content_of(expected)
         seed += 1

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SOURCE = os.environ.get("SLICER_SOURCE")
 OF_THE_COMMAND_LINE = ("cli", "benchmarks", "pictures")  # rooms that the module does not enter
 FOR_READING_IMAGECHD = {"openpyxl"}
+FOR_TRAINING = {"lightning-fabric"}  # asked for when a training is started
 
 
 @pytest.fixture

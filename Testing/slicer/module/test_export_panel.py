@@ -222,6 +222,7 @@ def test_segmentation_and_label_map_in_the_scene_are_the_same_heart(export: Pane
 
 def simulated(session: Any) -> tuple[Any, RenderTask]:
     """What the Simulate panel leaves in the scene, with a worker's recipe beside the volume, and the task it was."""
+    from FedSimSlicerLib.scene_segmentations import new_layer
     from FedSimSlicerLib.scene_volumes import new_image
     from FedSimSlicerLib.simulation_output import Scan, SimulationOutput
 
@@ -233,7 +234,8 @@ def simulated(session: Any) -> tuple[Any, RenderTask]:
     )
     image = np.random.default_rng(0).normal(0, 50, task.grid.shape).round().astype(np.float32)
     recipe = recipe_of(task, 0, session.surface.checksum).content()
-    output = SimulationOutput(task.parameters, task.grid.grid(), np.zeros(task.grid.shape, np.uint8))
+    grid = task.grid.grid()
+    output = SimulationOutput(task.parameters, grid, new_layer(np.zeros(grid.shape, np.uint8), grid))
     output.add(Scan("Adult", new_image(image), recipe))
     return output.volumes[0], task
 
