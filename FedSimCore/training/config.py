@@ -25,6 +25,8 @@ class TrainingConfig(BaseModel):
     """Fields that are paths; in a recipe file they may be relative to it."""
     may_change: ClassVar[frozenset[str]] = frozenset()
     """Fields of its own that a resumed session may have changed."""
+    main: ClassVar[tuple[str, ...]] = ("steps", "batch_size", "device")
+    """Fields that a form shows at first, in its order, beside those that must be given; the others are folded away."""
 
     recipe: str = Field(description="What is trained.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of every random number; the same gives the same.")

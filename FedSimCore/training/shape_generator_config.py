@@ -21,6 +21,7 @@ class ShapeGeneratorConfig(TrainingConfig):
     summary: ClassVar[str] = "shape generator with its latents, from label maps by the IoU loss (GLO)"
     paths: ClassVar[tuple[str, ...]] = ("cohort", "shape_model")
     may_change: ClassVar[frozenset[str]] = frozenset({"learning_rate", "latent_learning_rate", "constant_share"})
+    main: ClassVar[tuple[str, ...]] = ("sites", "steps", "batch_size", "size", "spacing_mm", "learning_rate", "device")
 
     recipe: Literal["shape-generator"] = "shape-generator"
     steps: int = Field(default=2000, ge=1, description="Optimizer steps of the whole run.")
