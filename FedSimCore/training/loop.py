@@ -18,13 +18,14 @@ from torch import Tensor
 from FedSimCore.errors import InputError
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Evaluated, Progressed, Saved
+from FedSimCore.tensor_files import read_tensors, write_tensors
 from FedSimCore.training.config import TrainingConfig
 from FedSimCore.training.memory import free_unused, is_out_of_memory, smaller_micro_batch
 from FedSimCore.training.pace import Pace
 from FedSimCore.training.random_state import random_state, set_random_state, undisturbed
 from FedSimCore.training.reporter import Reporter
+from FedSimCore.training.state_tree import join_tree, split_tree
 from FedSimCore.training.task import Phase, Task, TrainingError
-from FedSimCore.training.tensor_files import join_tree, read_tensors, split_tree, write_tensors
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

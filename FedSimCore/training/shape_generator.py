@@ -28,10 +28,10 @@ from FedSimCore.progress import Progress
 from FedSimCore.shape.model import ShapeModel, builtin_model
 from FedSimCore.shape.parameter_gradient import voxelize_parameters
 from FedSimCore.shape.voxelizer import label_map
+from FedSimCore.tensor_files import write_weights
 from FedSimCore.training.data_order import DataOrder, linear_decay
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 from FedSimCore.training.task import Losses, Outcome, Phase, Task
-from FedSimCore.training.tensor_files import write_weights
 from FedSimCore.volumes import Grid
 from FedSimCore.volumes.crop import crop_round_heart
 

@@ -11,9 +11,9 @@ from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Event, read_events
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.shape.voxelizer import label_map
+from FedSimCore.tensor_files import read_tensors
 from FedSimCore.training.recipes import checked_config
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
-from FedSimCore.training.tensor_files import read_tensors
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.io import write_label_map
 from Testing.core.shape.small_model import small_model

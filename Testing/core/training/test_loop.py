@@ -12,10 +12,10 @@ from torch import nn
 
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Evaluated, Progressed
+from FedSimCore.tensor_files import read_tensors
 from FedSimCore.training.loop import WAITING
 from FedSimCore.training.random_state import seed_all
 from FedSimCore.training.task import Phase, TrainingError
-from FedSimCore.training.tensor_files import read_tensors
 from Testing.core.training.toy_task import LineTask, loop_of
 
 # d/dw mean (w x - 2 x)^2 = 2 (w - 2) mean x^2, and the mean of 1, 4, ... 36 is 91 / 6.

@@ -111,7 +111,7 @@ def test_rates_may_change_when_a_run_is_resumed_and_networks_may_not(half):
     started = [event for event in events_of(half) if isinstance(event, Started)][-1]
     assert started.changed == {"learning_rate": "1e-05", "steps": "13", "constant_share": "1.0"}
     stored = CheckpointStore(half / "checkpoints").stored()
-    from FedSimCore.training.tensor_files import read_tensors
+    from FedSimCore.tensor_files import read_tensors
 
     new, old = (read_tensors(c.tensors)[0]["modules.generator.0.weight"] for c in stored)
     # Adam moves a weight by about its rate.

@@ -14,11 +14,11 @@ from FedSimCore.progress import silent
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.history import RunHistory
 from FedSimCore.shape.model import ShapeModel
+from FedSimCore.tensor_files import read_weights
 from FedSimCore.training.recipes import checked_config, read_recipe, with_settings
 from FedSimCore.training.session import begin
 from FedSimCore.training.shape_generator import KIND, build, mean_iou
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
-from FedSimCore.training.tensor_files import read_weights
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.io import write_label_map
 from Testing.core.training.small_runs import small_config

@@ -14,15 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from FedSimCore.errors import InputError
+from FedSimCore.tensor_files import read_tensors, read_weights, write_tensors, write_weights
 from FedSimCore.training.random_state import random_state, set_random_state, undisturbed
-from FedSimCore.training.tensor_files import (
-    join_tree,
-    read_tensors,
-    read_weights,
-    split_tree,
-    write_tensors,
-    write_weights,
-)
+from FedSimCore.training.state_tree import join_tree, split_tree
 
 
 def through_files(tree, folder):

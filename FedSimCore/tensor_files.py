@@ -1,18 +1,17 @@
-"""Tensors in safetensors files, and trees of anything that a training has to remember.
+"""Tensors in safetensors files, the only files of weights that FedSim reads.
 
-Only safetensors and JSON are ever read: neither can run code, whoever wrote the file.
+They hold numbers and a JSON header, and cannot run code, whoever wrote them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +61,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path} is damaged or no safetensors file ({error}); take another copy.") from error
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     """Write trained weights, atomically, for others to use.
 
     Args:
@@ -70,12 +69,19 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         tensors: dotted names to weights.
         header: JSON: what they are and what made them; ``kind`` names the model.
 
+    Returns:
+        The content's checksum (SHA-256, hexadecimal).
+
     Raises:
         DiskError: the file can't be written.
     """
-    text = json.dumps({"schema": WEIGHTS_SCHEMA, **header}, allow_nan=False)
+    content = json.loads(json.dumps(header, allow_nan=False))
+    own = {name: plain(tensor) for name, tensor in tensors.items()}
+    checksum = _checksum(own, content)
+    text = json.dumps({"schema": WEIGHTS_SCHEMA, "sha256": checksum, **content})
     with atomic_path(path) as temporary:
-        write_tensors(temporary, {name: _plain(tensor) for name, tensor in tensors.items()}, {_KEY: text})
+        write_tensors(temporary, own, {_KEY: text})
+    return checksum
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -85,13 +91,16 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         path: the file.
         kind: what it has to be.
 
+    Returns:
+        The weights as they were written, and the header.
+
     Raises:
         InputError: the file is missing, damaged, hostile, of another version or kind, or has NaN or infinite numbers.
     """
     tensors, metadata = read_tensors(path)
     try:
         header = json.loads(metadata.get(_KEY, ""))
-        schema, found = header.pop("schema"), header["kind"]
+        schema, found, checksum = header.pop("schema"), header["kind"], header.pop("sha256", None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path} holds no weights of FedSim; give a file that `fedsim train` wrote.") from None
     if schema != WEIGHTS_SCHEMA:
@@ -100,76 +109,23 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         )
     if found != kind:
         raise InputError(f"{path} holds a {str(found)[:60]}, but a {kind} is needed; give another file.")
+    if checksum != _checksum(tensors, header):
+        raise InputError(f"{path} is damaged: its content does not match its checksum; take another copy.")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{path} has numbers in {name} that are not finite; train it again.")
     return tensors, header
 
 
-def split_tree(tree: Any) -> tuple[Any, dict[str, Tensor]]:
-    """Take a tree of dicts, lists, tuples, numbers, texts, arrays and tensors apart, for :func:`join_tree`.
-
-    Returns:
-        JSON in which tensors are replaced by their names, and the tensors, on the CPU and apart in memory.
-
-    Raises:
-        TypeError: the tree holds something else.
-    """
-    tensors: dict[str, Tensor] = {}
-    return _split(tree, "", tensors), tensors
+def _checksum(tensors: Mapping[str, Tensor], header: Any) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
-def join_tree(content: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Put a tree together again; numbers, types and tensors are exactly those that were taken apart.
-
-    Raises:
-        InputError: a tensor is missing.
-    """
-    if isinstance(content, list):
-        return [join_tree(value, tensors) for value in content]
-    if not isinstance(content, dict):
-        return content
-    if len(content) == 1:
-        ((mark, value),) = content.items()
-        if mark == "$tensor":
-            if value not in tensors:
-                raise InputError(f"The tensor {value!r} is missing.")
-            return tensors[value]
-        if mark == "$tuple":
-            return tuple(join_tree(part, tensors) for part in value)
-        if mark == "$items":
-            return {join_tree(key, tensors): join_tree(part, tensors) for key, part in value}
-        if mark == "$array":
-            return np.array(value[1], dtype=value[0])
-        if mark == "$float":
-            return float(value)
-    return {key: join_tree(part, tensors) for key, part in content.items()}
-
-
-def _split(tree: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    def inner(value: Any, key: object) -> Any:
-        return _split(value, f"{name}.{key}" if name else str(key), tensors)
-
-    if isinstance(tree, Tensor):
-        tensors[name] = _plain(tree)
-        return {"$tensor": name}
-    if isinstance(tree, Mapping):
-        if all(isinstance(key, str) and not key.startswith("$") for key in tree):
-            return {key: inner(value, key) for key, value in tree.items()}
-        return {"$items": [[inner(key, "key"), inner(value, key)] for key, value in tree.items()]}
-    if isinstance(tree, tuple):
-        return {"$tuple": [inner(value, index) for index, value in enumerate(tree)]}
-    if isinstance(tree, list):
-        return [inner(value, index) for index, value in enumerate(tree)]
-    if isinstance(tree, np.ndarray):
-        return {"$array": [tree.dtype.str, tree.tolist()]}
-    if isinstance(tree, float):
-        return float(tree) if math.isfinite(tree) else {"$float": repr(float(tree))}
-    if tree is None or isinstance(tree, bool | int | str):
-        return tree
-    raise TypeError(f"{name or 'the state'} is a {type(tree).__name__}, which a checkpoint cannot hold.")
-
-
-def _plain(tensor: Tensor) -> Tensor:
+def plain(tensor: Tensor) -> Tensor:
     """Return a copy on the CPU with memory of its own: safetensors refuses tensors that share theirs."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
