@@ -79,6 +79,46 @@ def add_goals(report: Report, name: str, seconds: list[float], median: float, p9
         report.goals.append(Goal(f"{name}: 95th percentile, s", high, p95, at_least=False))
 
 
+def measure_simulation(driver: ModuleDriver, report: Report, rounds: int) -> None:
+    """Race the Simulate button, to the image in the slice views, against the same scans (180 views) in this process."""
+    from FedSimCore.ct.recipe import read_recipe, simulate
+    from FedSimCore.shape.model import builtin_model
+    from FedSimSlicerLib.simulation_output import PROVENANCE
+
+    drawn, model, state, beat = draw_moves(4), builtin_model(), driver.session.state, Heartbeat()
+    driver.panel.show_tab("SimulatePanel")
+    state.scanner_changes = '{"views": 180}'
+    button = next(panel for panel in driver.panel.panels if type(panel).__name__ == "SimulatePanel").ui.simulateButton
+    through, bare, pauses = [], [], []
+    for _ in range(rounds + 1):
+        driver.move_slider(*next(drawn))
+        driver.settle()
+        before = state.simulated
+        beat.start()
+        began = time.perf_counter()
+        button.click()
+        driver.until(lambda before=before: state.simulated not in (None, before))
+        driver.until(lambda: not driver.session.worker.busy("simulation"))
+        for view in driver.slices:
+            view.repaint()
+        through.append(time.perf_counter() - began)
+        pauses.append(beat.stop())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "recipe.json"
+            path.write_text(state.simulated.GetNodeReference(PROVENANCE).GetText(), encoding="utf-8")
+            recipe = read_recipe(path)
+        began = time.perf_counter()
+        simulate(recipe, model)
+        bare.append(time.perf_counter() - began)
+    report.values["full CT, Simulate button to slice views: median, s"] = statistics.median(through[1:])
+    report.values["full CT, the same scans by simulate() in this process: median, s"] = statistics.median(bare[1:])
+    report.values["longest pause of the GUI thread in a simulation, software rendering included, s"] = max(pauses)
+    ratio = statistics.median(through[1:]) / statistics.median(bare[1:])
+    report.goals.append(Goal("full CT: Simulate button / bare simulate", ratio, 1.15, at_least=False))
+    state.scanner_changes = "{}"
+    driver.panel.show_tab("ExplorePanel")
+
+
 def measure_moves(driver: ModuleDriver, report: Report, moves: int) -> None:
     """Move sliders without rest, 60 times a second, labels and measurements following; watch memory and freezes."""
     drawn, beat = draw_moves(1), Heartbeat()
@@ -144,7 +184,7 @@ def measure_kills(driver: ModuleDriver, report: Report, kills: int) -> None:
         driver.move_slider(*next(drawn))
         driver.settle()
         seconds.append(time.perf_counter() - began)
-        time.sleep(10)  # three deaths in 30 s would be a worker that cannot run, and is told so
+        time.sleep(15)  # three deaths in 30 s would be a worker that cannot run, and is told so
     report.values["from a killed worker to labels that follow again: median, s"] = statistics.median(seconds)
     check_picture(driver, report, f"{kills} kills of the worker")
 
@@ -176,6 +216,7 @@ def main() -> None:
     """Measure and write Testing/results/module.{json,md}."""
     parser = argparse.ArgumentParser(prog="python -m Testing.benchmarks.module", description=__doc__)
     parser.add_argument("--latency", type=int, default=105, help="single moves of each kind; 5 are for warming up")
+    parser.add_argument("--simulations", type=int, default=3)
     parser.add_argument("--moves", type=int, default=1000)
     parser.add_argument("--scenes", type=int, default=50)
     parser.add_argument("--kills", type=int, default=20)
@@ -187,6 +228,7 @@ def main() -> None:
     try:
         for count, measure in (
             (options.latency, measure_latency),
+            (options.simulations, measure_simulation),
             (options.moves, measure_moves),
             (options.scenes, measure_scenes),
             (options.kills, measure_kills),
