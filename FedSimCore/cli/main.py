@@ -8,7 +8,7 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import bench, cohort, demo, desktop, measure, quality, runs, shape, simulate, train
+from FedSimCore.cli import bench, cohort, demo, desktop, generate, measure, quality, runs, shape, simulate, train
 from FedSimCore.errors import ExitCode, FedSimError
 
 # NumPy's small products gain nothing from threads, and OpenBLAS's wait busily beside torch's own: one thread made a
@@ -42,6 +42,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
 app.command()(measure.measure)
+app.command()(generate.generate)
 app.command()(quality.quality)
 app.command()(demo.demo)
 app.command()(desktop.desktop)

@@ -5,28 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from FedSimCore.cohorts import Case, load_case, read_cohort
+from FedSimCore.cohorts import read_cohort
+from FedSimCore.cohorts.working_grid import Heart, read_heart
 from FedSimCore.errors import InputError
 from FedSimCore.progress import Progress, silent
-from FedSimCore.volumes.crop import crop_round_heart
-
-
-@dataclass(frozen=True, eq=False)
-class Heart:
-    """One case on the working grid.
-
-    Attributes:
-        name: of the case.
-        hu: (X, Y, Z) float32.
-        labels: (X, Y, Z) uint8; None for an unlabelled case.
-    """
-
-    name: str
-    hu: NDArray[np.float32]
-    labels: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +36,7 @@ def read_hearts(
 ) -> Hearts:
     """Read the CTs of a cohort onto a working grid round each heart.
 
-    Without labels a heart is taken to lie at the case's ``center_mm``, or else in the middle of its image.
+    See :func:`~FedSimCore.cohorts.working_grid.read_heart` for unlabelled cases.
 
     Args:
         path: folder or table of the cohort.
@@ -76,23 +58,3 @@ def read_hearts(
         hearts.append(read_heart(case, size, spacing_mm))
     progress(len(cases), len(cases), f"reading {cohort.name}")
     return Hearts(cohort.name, cohort.checksum(), tuple(hearts))
-
-
-def read_heart(case: Case, size: int, spacing_mm: float) -> Heart:
-    """Read one case with an image, see :func:`read_hearts`.
-
-    Raises:
-        InputError: it cannot be read, or is an MR image.
-    """
-    if case.modality != "CT":
-        raise InputError(f"{case.id} is an MR image; only CTs have Hounsfield units to compare.")
-    try:
-        loaded = load_case(case)
-        assert loaded.image is not None
-        middle = None if loaded.label is not None else case.center_mm or loaded.image.grid.center_mm
-        crop = crop_round_heart(loaded.image, loaded.label, size, spacing_mm, middle)
-    except InputError as error:
-        raise InputError(f"{case.id}: {error}") from error
-    assert crop.image is not None
-    labels = None if crop.label is None else crop.label.array.astype(np.uint8)
-    return Heart(case.id, crop.image.array.astype(np.float32), labels)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from FedSimCore import anatomy
-from FedSimCore.evaluation.hearts import Heart
+from FedSimCore.cohorts.working_grid import Heart
 from FedSimCore.evaluation.intervals import Estimate, Index, estimate
 
 Array = NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from FedSimCore.evaluation.hearts import Heart
+from FedSimCore.cohorts.working_grid import Heart
 from FedSimCore.evaluation.region_hounsfield import hounsfield_distances
 
 LV, AORTA = 1, 6
