@@ -12,6 +12,9 @@ WITH_ITEMS = (
 NOT_WITH_ITEMS = ("vtkMRMLAbstractViewNode", "vtkMRMLHierarchyNode", "vtkMRMLCameraNode")
 
 
+_FIRST = 10.0
+
+
 def _has_item(node: Any) -> bool:
     return (
         not node.GetHideFromEditors()
@@ -28,8 +31,14 @@ def follow_scene(scene: Any) -> None:
     def hierarchy() -> Any:
         return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
 
+    def resolve(*_: Any) -> None:
+        # Puts the items that a file brought into the scene's only hierarchy, before anything asks for them.
+        slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+
     def added(_scene: Any, _event: Any, node: Any) -> None:
-        if not scene.IsImporting() and _has_item(node):
+        if node.IsA("vtkMRMLSubjectHierarchyNode"):
+            resolve()
+        elif not scene.IsImporting() and _has_item(node):
             hierarchy().CreateItem(hierarchy().GetSceneItemID(), node)
 
     def removed(_scene: Any, _event: Any, node: Any) -> None:
@@ -37,6 +46,7 @@ def follow_scene(scene: Any) -> None:
             hierarchy().RemoveItem(item, False, False)
 
     def imported(*_: Any) -> None:
+        resolve()
         for index in range(scene.GetNumberOfNodes()):
             node = scene.GetNthNode(index)
             if _has_item(node) and not hierarchy().GetItemByDataNode(node):
@@ -46,4 +56,6 @@ def follow_scene(scene: Any) -> None:
         callback.CallDataType = vtk.VTK_OBJECT
     scene.AddObserver(scene.NodeAddedEvent, added)
     scene.AddObserver(scene.NodeAboutToBeRemovedEvent, removed)
-    scene.AddObserver(scene.EndImportEvent, imported)
+    scene.AddObserver(scene.EndCloseEvent, resolve)
+    # As in qSlicerSubjectHierarchyPluginLogic: before the views and everybody else.
+    scene.AddObserver(scene.EndImportEvent, imported, _FIRST)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import vtk
 
 pytest.importorskip("slicer")
 
@@ -89,6 +90,34 @@ def test_closing_the_scene_leaves_an_empty_scene_and_a_usable_panel(module, sess
     module.panel.panels[0].modes.sliders[1].slider.value = 0.5
     assert session.display.shown
     assert session.state.weights[1] == 0.5
+
+
+def test_folders_of_hearts_and_volumes_come_back_again_and_again(module, session, tmp_path, wait_for):
+    import slicer
+
+    from FedSimSlicerLib.subject_hierarchy import put_into_folder
+
+    def tree():
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        items = vtk.vtkIdList()
+        hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+        found = [items.GetId(index) for index in range(items.GetNumberOfIds())]
+        return sorted(
+            (hierarchy.GetItemName(hierarchy.GetItemParent(item)), hierarchy.GetItemName(item)) for item in found
+        )
+
+    put_into_folder(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT"), "Heart 1")
+    session.editor.set_weight(0, 1.0)
+    wait_for(lambda: not session.worker.busy("labels"))
+    wanted, path = tree(), str(tmp_path / "heart.mrb")
+    assert ("Heart 1", "CT") in wanted
+    assert sum(folder == "FedSim heart" for folder, _ in wanted) == 7
+    for _ in range(3):
+        assert slicer.util.saveScene(path)
+        slicer.mrmlScene.Clear(False)
+        slicer.util.loadScene(path)
+        wait_for(lambda: not session.worker.busy("labels"))
+        assert tree() == wanted
 
 
 def test_a_saved_scene_brings_the_heart_back(module, session, tmp_path, wait_for):
