@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from FedSimCore.errors import InputError
 from FedSimCore.generation.coarse import Coarse
+from FedSimCore.generation.fixed_materials import FixedMaterials
 from FedSimCore.generation.weights import (
     FileHeader,
     checked_header,
@@ -38,8 +39,7 @@ class EnhancerHeader(FileHeader):
     Attributes:
         site: whose look it gives.
         condition: the coarse CT it was trained with.
-        fixed_materials: with ``"fixed-materials"`` the scan that makes it
-            (:class:`~FedSimCore.generation.fixed_materials.FixedMaterials`).
+        fixed_materials: with ``"fixed-materials"`` the scan that makes it.
         generator_sha256: checksum of the generator whose coarse CT it was trained with.
         channels: see :class:`~FedSimCore.networks.enhancer.Enhancer`.
         hidden: likewise.
@@ -58,7 +58,7 @@ class EnhancerHeader(FileHeader):
     stage: Literal["pre-trained", "semi-supervised"] = "pre-trained"
     site: str = Field(min_length=1, max_length=100, pattern=SITE_PATTERN)
     condition: Coarse
-    fixed_materials: dict[str, str | int | float] | None = None
+    fixed_materials: FixedMaterials | None = None
     generator_sha256: str
     channels: int = Field(ge=1)
     hidden: int = Field(ge=1)

@@ -6,6 +6,7 @@ different depth that all look at the full image; here each looks at an image hal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -107,15 +108,25 @@ class MultiScaleDiscriminator(nn.Module):
             features.append(discriminator(x))
         return features
 
-    def compare(self, condition: Tensor, generated: Tensor, real: Tensor) -> tuple[Features, Features]:
-        """Judge generated and real images in one pass, as the reference does.
 
-        While training, spectral norm goes one step further with each pass; in two passes the images would be judged by
-        different weights.
+def compare(
+    discriminator: Callable[[Tensor, Tensor], Features], condition: Tensor, generated: Tensor, real: Tensor
+) -> tuple[Features, Features]:
+    """Judge generated and real images in one pass, as the reference does.
 
-        Returns:
-            The features of the generated and of the real images.
-        """
-        both = self(torch.cat((condition, condition)), torch.cat((generated, real)))
-        count = len(condition)
-        return [[x[:count] for x in scale] for scale in both], [[x[count:] for x in scale] for scale in both]
+    While training, spectral norm goes one step further with each pass; in two passes the images would be judged by
+    different weights. The discriminator is called as a whole, so that it may be wrapped (for mixed precision, or to
+    share its work among devices).
+
+    Args:
+        discriminator: a :class:`MultiScaleDiscriminator`.
+        condition: (B, condition_channels, H, W), of both.
+        generated: (B, image_channels, H, W).
+        real: likewise.
+
+    Returns:
+        The features of the generated and of the real images.
+    """
+    both = discriminator(torch.cat((condition, condition)), torch.cat((generated, real)))
+    count = len(condition)
+    return [[x[:count] for x in scale] for scale in both], [[x[count:] for x in scale] for scale in both]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from FedSimCore.errors import InputError
-from FedSimCore.networks.discriminator import Features, MultiScaleDiscriminator
+from FedSimCore.networks.discriminator import Features, compare
 from FedSimCore.networks.perceptual import PerceptualLoss
+
+Discriminator = Callable[[Tensor, Tensor], Features]
+"""A :class:`~FedSimCore.networks.discriminator.MultiScaleDiscriminator`, wrapped or not."""
 
 
 def iou_loss(occupancy: Tensor, target: Tensor) -> Tensor:
@@ -121,7 +125,7 @@ class EnhancerWeights:
 
 
 def enhancer_losses(
-    discriminator: MultiScaleDiscriminator,
+    discriminator: Discriminator,
     perceptual: PerceptualLoss,
     condition: Tensor,
     generated: Tensor,
@@ -141,7 +145,7 @@ def enhancer_losses(
         slices: how many consecutive slices of one volume lie together in the N.
     """
     weights = weights or EnhancerWeights()
-    of_generated, of_real = discriminator.compare(condition, generated, real)
+    of_generated, of_real = compare(discriminator, condition, generated, real)
     losses = {
         "adversarial": weights.adversarial * hinge_generator_loss(of_generated),
         "feature_matching": weights.feature_matching * feature_matching_loss(of_generated, of_real),
@@ -153,8 +157,6 @@ def enhancer_losses(
     return losses
 
 
-def discriminator_loss(
-    discriminator: MultiScaleDiscriminator, condition: Tensor, generated: Tensor, real: Tensor
-) -> Tensor:
+def discriminator_loss(discriminator: Discriminator, condition: Tensor, generated: Tensor, real: Tensor) -> Tensor:
     """Return the discriminator's loss; the generated images (N, 1, X, Y) get no gradient."""
-    return hinge_discriminator_loss(*discriminator.compare(condition, generated.detach(), real))
+    return hinge_discriminator_loss(*compare(discriminator, condition, generated.detach(), real))

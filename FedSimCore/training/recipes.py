@@ -18,11 +18,17 @@ from FedSimCore.errors import InputError
 from FedSimCore.files import read_json
 from FedSimCore.resources import resource_path
 from FedSimCore.training.config import MAY_CHANGE, TrainingConfig
+from FedSimCore.training.enhancer_config import EnhancerConfig
+from FedSimCore.training.generator_config import GeneratorConfig
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 
 SCHEMA = "fedsim/recipe/1"
 
-KINDS: dict[str, type[TrainingConfig]] = {"shape-generator": ShapeGeneratorConfig}
+KINDS: dict[str, type[TrainingConfig]] = {
+    "shape-generator": ShapeGeneratorConfig,
+    "generator": GeneratorConfig,
+    "enhancer": EnhancerConfig,
+}
 """Every kind of recipe by its name. To add one: a config class and a builder (docs/runs.md)."""
 
 

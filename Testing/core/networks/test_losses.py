@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from FedSimCore.errors import InputError
-from FedSimCore.networks.discriminator import MultiScaleDiscriminator
+from FedSimCore.networks.discriminator import MultiScaleDiscriminator, compare
 from FedSimCore.networks.losses import (
     EnhancerWeights,
     discriminator_loss,
@@ -114,7 +114,7 @@ def test_the_enhancers_losses_have_gaugans_weights_and_train_the_generator_only_
     generated = noise(4, 1, 32, 32, seed=2).tanh().requires_grad_(True)
     losses = enhancer_losses(discriminator, perceptual, condition, generated, real)
     assert set(losses) == {"adversarial", "feature_matching", "perceptual"}
-    of_generated, of_real = discriminator.compare(condition, generated, real)
+    of_generated, of_real = compare(discriminator, condition, generated, real)
     assert losses["adversarial"].item() == pytest.approx(hinge_generator_loss(of_generated).item())
     assert losses["feature_matching"].item() == pytest.approx(10 * feature_matching_loss(of_generated, of_real).item())
     assert losses["perceptual"].item() == pytest.approx(10 * perceptual(generated, real).item())

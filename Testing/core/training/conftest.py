@@ -7,13 +7,19 @@ import torch
 
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.training.session import begin
-from Testing.core.training.small_runs import small_config, write_cohort
+from Testing.core.training.small_runs import small_config, write_cohort, write_ct_cohort
 
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory):
     """Folder of five small hearts, with their shape model beside it."""
     return write_cohort(tmp_path_factory.mktemp("hearts"))
+
+
+@pytest.fixture(scope="session")
+def ct_cohort(tmp_path_factory):
+    """Folder of six small hearts of two sites with CT images, with their shape model beside it."""
+    return write_ct_cohort(tmp_path_factory.mktemp("ct-hearts"))
 
 
 @pytest.fixture(scope="session")

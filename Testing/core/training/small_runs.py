@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from FedSimCore.runs.checkpoints import CheckpointStore
@@ -12,13 +13,22 @@ from FedSimCore.runs.events import Event, read_events
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.shape.voxelizer import label_map
 from FedSimCore.tensor_files import read_tensors
+from FedSimCore.training.generator_config import GeneratorConfig
 from FedSimCore.training.recipes import checked_config
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 from FedSimCore.volumes import Grid, Volume
-from FedSimCore.volumes.io import write_label_map
+from FedSimCore.volumes.io import read_label_map, write_label_map, write_volume
 from Testing.core.shape.small_model import small_model
 
 SIZE, SPACING_MM, MODES = 20, 10.0, 3
+QUICK = {
+    "threads": 1,
+    "device": "cpu",
+    "report_every": 4,
+    "evaluate_every": 6,
+    "picture_every": 12,
+    "checkpoint_every": 5,
+}
 
 
 def write_cohort(folder: Path, cases: int = 5) -> Path:
@@ -35,6 +45,46 @@ def write_cohort(folder: Path, cases: int = 5) -> Path:
     return cohort
 
 
+def write_ct_cohort(folder: Path, cases: int = 6) -> Path:
+    """Write a cohort with images too: each region has its own HU, which go along with the heart's first mode.
+
+    Of the two sites the second is darker. Returns the cohort's folder.
+    """
+    cohort, model = write_cohort(folder, cases), small_model()
+    weights = model.sample(cases, torch.Generator().manual_seed(0), pose=True)[:, 0]
+    noise = np.random.default_rng(0)
+    rows = []
+    for number in range(cases):
+        label = read_label_map(cohort / f"heart{number}_label.nii.gz")
+        levels = np.array([-400.0, 300, 100, 280, 260, 240, 320, 200]) + 60 * float(weights[number]) - 80 * (number % 2)
+        image = levels[label.array] + noise.normal(0, 20, label.array.shape)
+        write_volume(Volume(image.astype(np.float32), label.grid), cohort / f"heart{number}_image.nii.gz")
+        rows.append(f"heart{number},heart{number}_image.nii.gz,heart{number}_label.nii.gz,{'ab'[number % 2]}")
+    (cohort / "cohort.csv").write_text("\n".join(["case,image,label,site", *rows]))
+    return cohort
+
+
+def generator_config(cohort: Path, **changes: Any) -> GeneratorConfig:
+    """Return a config of the recipe generator on a coarse grid."""
+    fields = {
+        "recipe": "generator",
+        "cohort": str(cohort),
+        "shape_model": str(cohort.parent / "model.safetensors"),
+        "modes": MODES,
+        "size": 32,
+        "spacing_mm": 6.25,
+        "latent_size": 6,
+        "hidden": [16],
+        "coarse": "read",
+        "steps": 4,
+        "batch_size": 3,
+        **QUICK,
+    }
+    config = checked_config({**fields, **changes}, "the test")
+    assert isinstance(config, GeneratorConfig)
+    return config
+
+
 def small_config(cohort: Path, **changes: Any) -> ShapeGeneratorConfig:
     """Return a config of the real recipe on a coarse grid, with pictures and measurements on the way."""
     fields = {
@@ -48,12 +98,7 @@ def small_config(cohort: Path, **changes: Any) -> ShapeGeneratorConfig:
         "hidden": [8],
         "steps": 24,
         "batch_size": 3,
-        "threads": 1,
-        "device": "cpu",
-        "report_every": 4,
-        "evaluate_every": 6,
-        "picture_every": 12,
-        "checkpoint_every": 5,
+        **QUICK,
     }
     config = checked_config({**fields, **changes}, "the test")
     assert isinstance(config, ShapeGeneratorConfig)

@@ -50,7 +50,7 @@ def test_a_stopped_run_resumes_to_the_bits_of_an_unbroken_one(half, unbroken):
 def test_a_run_records_what_it_was_made_with(unbroken, cohort):
     summary = RunFolder(unbroken).summary()
     assert summary["seed"] == 0
-    assert summary["data_sha256"]["heart3"] == sha256_of(cohort / "heart3_label.nii.gz")
+    assert summary["data_sha256"]["heart3 label"] == sha256_of(cohort / "heart3_label.nii.gz")
     session = summary["sessions"][0]
     assert session["versions"]["torch"] == torch.__version__
     assert session["threads"] == 1
@@ -89,7 +89,7 @@ def test_changed_data_is_refused_by_name_when_a_run_is_resumed(half, cohort, tmp
     shutil.copytree(cohort, changed)
     heart = (changed / "heart2_label.nii.gz").read_bytes()
     shutil.copy(cohort / "heart1_label.nii.gz", changed / "heart2_label.nii.gz")
-    with pytest.raises(InputError, match=r"has changed since the run began \(heart2\)"):
+    with pytest.raises(InputError, match=r"has changed since the run began \(heart2 label\)"):
         resume(run, [f"cohort={changed}"])
     (changed / "heart2_label.nii.gz").unlink()
     with pytest.raises(InputError, match="heart2_label"):
@@ -238,7 +238,7 @@ def test_every_wrong_field_is_told_at_once_by_name():
     assert str(caught.value).count("\n") == 0
     with pytest.raises(InputError, match="is not KEY=VALUE"):
         with_settings(fields, ["steps"])
-    with pytest.raises(InputError, match="those that ship are shape-generator"):
+    with pytest.raises(InputError, match=r"those that ship are .*generator"):
         read_recipe("paper")
 
 

@@ -122,8 +122,8 @@ def labels_file(folder, array):
     ("table", "sentence"),
     [
         ("case,label\n", "lists no case"),
-        ("case,label\nheart0,heart0_label.nii.gz\n", "has 1 of 1 cases with a label map.*needs two"),
-        ("case,label,image\nx,,heart0_label.nii.gz\ny,,heart1_label.nii.gz\n", "has 0 of 2 cases with a label map"),
+        ("case,label\nheart0,heart0_label.nii.gz\n", "has 1 training case with a label map.*needs two"),
+        ("case,label,image\nx,,heart0_label.nii.gz\ny,,heart1_label.nii.gz\n", "has 0 training cases with a label map"),
         ("case,label\nheart0,heart0_label.nii.gz\nnobody,empty_label.nii.gz\n", "nobody: .*only background"),
         ("case,label\nheart0,heart0_label.nii.gz\ngone,gone.nii.gz\n", "gone"),
     ],
