@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from FedSimCore.evaluation.feature_distances import Products
 from FedSimCore.cohorts.working_grid import Heart
+from FedSimCore.evaluation.feature_distances import Products
 from FedSimCore.evaluation.hearts import Hearts
 from FedSimCore.evaluation.intervals import Estimate, Index, estimate
 from FedSimCore.evaluation.precision_recall import BETA, Curve, cluster_shares, prd_curve

@@ -3,5 +3,5 @@
 ``protocol`` is what both sides read; it imports no torch. The other side is ``FedSimSlicerLib.worker_client``.
 """
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Both sides must speak the same; raised with every change that an older side would misread."""

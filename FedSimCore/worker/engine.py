@@ -17,6 +17,9 @@ from FedSimCore.ct.simulator import Scene
 from FedSimCore.ct.surroundings import surround
 from FedSimCore.ct.table_cache import projection_tables
 from FedSimCore.errors import InputError
+from FedSimCore.generation.enhancer_file import SiteEnhancer
+from FedSimCore.generation.model_folder import GENERATOR_FILE, GenerativeModel, enhancer_file, model_folder
+from FedSimCore.generation.trust_measures import TrustMeter
 from FedSimCore.shape.model import PAPER_MODES, ShapeModel, builtin_model
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.shape.voxelizer import label_map
@@ -63,6 +66,9 @@ class Engine:
         self.bodies: LeastRecentlyUsed[Body] = LeastRecentlyUsed(4)
         # A scene of a preview takes some 20 to 60 MB.
         self.scenes: LeastRecentlyUsed[Scene] = LeastRecentlyUsed(3)
+        self._generative: LeastRecentlyUsed[GenerativeModel] = LeastRecentlyUsed(2)
+        self._enhancers: LeastRecentlyUsed[SiteEnhancer] = LeastRecentlyUsed(3)
+        self._meters: LeastRecentlyUsed[TrustMeter] = LeastRecentlyUsed(2)
 
     def model(self, modes: int | None = None) -> ShapeModel:
         """Return the shape model with its first modes.
@@ -108,6 +114,45 @@ class Engine:
         """
         return self._whole_model().checksum
 
+    def generative(self, folder: str) -> GenerativeModel:
+        """Return a trained model on the device; it is read again when its generator has changed.
+
+        Raises:
+            InputError: the folder holds none, it can't be used, or its hearts are of another shape model.
+        """
+        path = model_folder(Path(folder))
+        return self._generative.get_or_make(_version(path / GENERATOR_FILE), partial(self._open, path))
+
+    def enhancer(self, folder: str, site: str) -> SiteEnhancer:
+        """Return a site's enhancer on the device, read again when it has changed.
+
+        Raises:
+            InputError: there is none, or it can't be used.
+        """
+        model = self.generative(folder)
+        version = _version(model.folder / enhancer_file(site)), _version(model.folder / GENERATOR_FILE)
+        return self._enhancers.get_or_make(version, lambda: model.enhancer(site).to(self.device))
+
+    def trust_meter(self, folder: str) -> TrustMeter:
+        """Return what measures a trained model's hearts.
+
+        Raises:
+            InputError: the model can't be used, or has learnt from a single case.
+        """
+        model = self.generative(folder)
+        return self._meters.get_or_make(_version(model.folder / GENERATOR_FILE), lambda: TrustMeter(model.generator))
+
+    def _open(self, folder: Path) -> GenerativeModel:
+        model = GenerativeModel.load(folder)
+        theirs, ours = model.generator.header.shape_model_sha256, self.model_sha256()
+        if theirs != ours:
+            raise InputError(
+                f"The hearts of {folder} are of shape model {theirs[:12]}, but {ours[:12]} is in use; choose that one "
+                "in the settings, or another model folder."
+            )
+        model.generator.to(self.device)
+        return model
+
     def body(self, settings: ScanSettings, grid: GridSpec) -> Body:
         """Return the heart in its surroundings, with default tissues.
 
@@ -120,7 +165,8 @@ class Engine:
 
     def forget(self) -> None:
         """Give memory back."""
-        for cache in (self._labels, self.bodies, self.scenes):
+        generated = self._generative, self._enhancers, self._meters
+        for cache in (self._labels, self.bodies, self.scenes, *generated):
             cache.clear()
         tables = projection_tables()
         limit = tables.limit_bytes
@@ -136,6 +182,14 @@ class Engine:
             model = self.model(len(parameters.weights))
             labels = label_map(model.vertices(vector[None]), model.topology, grid.grid())[0]
         return Volume(labels.cpu().numpy(), grid.grid())
+
+
+def _version(path: Path) -> tuple[str, int, int]:
+    """Return what tells a file's content from an older one."""
+    if not path.is_file():
+        return str(path), 0, 0
+    facts = path.stat()
+    return str(path), facts.st_mtime_ns, facts.st_size
 
 
 def body_key(settings: ScanSettings, grid: GridSpec) -> tuple[HeartParameters, GridSpec, str, int]:

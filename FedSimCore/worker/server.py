@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from FedSimCore.errors import CancelledError, FedSimError, InputError
-from FedSimCore.worker import analysis, imaging
+from FedSimCore.worker import analysis, generating, imaging
 from FedSimCore.worker.device import DevicePreference, device_report, free_memory_mb
 from FedSimCore.worker.engine import Answer, Arrays, Engine
 from FedSimCore.worker.exchange import read_arrays, remove_arrays, write_arrays
@@ -25,17 +25,22 @@ from FedSimCore.worker.protocol import (
     Cancelled,
     DescribeTask,
     Done,
+    EnhanceTask,
     Failure,
     FitTask,
     LabelsTask,
     MeasureTask,
     ModeTableTask,
+    OpenModelTask,
     Part,
     PreviewTask,
     Ready,
     RegionHistogramTask,
     RenderPart,
     RenderTask,
+    SampleHeartTask,
+    TrainingHeartTask,
+    WalkTask,
     read_command,
 )
 from FedSimCore.worker.reporting import Reporter
@@ -157,6 +162,11 @@ _HANDLERS: dict[type, Callable[..., Answer]] = {
     MeasureTask: analysis.measure,
     ModeTableTask: analysis.mode_table,
     DescribeTask: analysis.describe,
+    OpenModelTask: generating.open_model,
+    SampleHeartTask: generating.sample_heart,
+    WalkTask: generating.walk,
+    TrainingHeartTask: generating.training_heart,
+    EnhanceTask: generating.enhance,
 }
 _HANDLERS_OF_ARRAYS: dict[type, Callable[..., Answer]] = {
     FitTask: analysis.fit,

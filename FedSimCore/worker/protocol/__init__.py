@@ -8,6 +8,18 @@ torch; scanners and tissues are named here and looked up by the worker.
 from __future__ import annotations
 
 from FedSimCore.volumes.grid_spec import MOST_VOXELS, GridSpec, Row
+from FedSimCore.worker.protocol.generated import (
+    EnhanceResult,
+    EnhanceTask,
+    GeneratedHeartResult,
+    Latent,
+    OpenModelResult,
+    OpenModelTask,
+    SampleHeartTask,
+    TrainingCaseRow,
+    TrainingHeartTask,
+    WalkTask,
+)
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
 from FedSimCore.worker.protocol.reading import read_command, read_reply
 from FedSimCore.worker.protocol.replies import Cancelled, Done, Failure, Hello, Part, Progress, Ready, Reply, Unusable
@@ -56,13 +68,17 @@ __all__ = [
     "DescribeTask",
     "DeviceReport",
     "Done",
+    "EnhanceResult",
+    "EnhanceTask",
     "Failure",
     "FitResult",
     "FitTask",
+    "GeneratedHeartResult",
     "GridSpec",
     "Hello",
     "LabelsResult",
     "LabelsTask",
+    "Latent",
     "Material",
     "MeasureResult",
     "MeasureTask",
@@ -71,6 +87,8 @@ __all__ = [
     "ModeRow",
     "ModeTableResult",
     "ModeTableTask",
+    "OpenModelResult",
+    "OpenModelTask",
     "Part",
     "PreviewResult",
     "PreviewTask",
@@ -86,11 +104,15 @@ __all__ = [
     "Request",
     "Result",
     "Row",
+    "SampleHeartTask",
     "ScanRow",
     "ScanSettings",
     "ScannerChoice",
     "Task",
+    "TrainingCaseRow",
+    "TrainingHeartTask",
     "Unusable",
+    "WalkTask",
     "read_command",
     "read_reply",
 ]

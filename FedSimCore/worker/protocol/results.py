@@ -8,6 +8,7 @@ from pydantic import Field
 
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes.grid_spec import GridSpec
+from FedSimCore.worker.protocol.generated import EnhanceResult, GeneratedHeartResult, OpenModelResult
 from FedSimCore.worker.protocol.messages import Message
 
 
@@ -190,6 +191,9 @@ Result = Annotated[
     | FitResult
     | ModeTableResult
     | RegionHistogramResult
-    | DescribeResult,
+    | DescribeResult
+    | OpenModelResult
+    | GeneratedHeartResult
+    | EnhanceResult,
     Field(discriminator="kind"),
 ]

@@ -9,6 +9,13 @@ from pydantic import Field, field_validator
 
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes.grid_spec import GridSpec, Row
+from FedSimCore.worker.protocol.generated import (
+    EnhanceTask,
+    OpenModelTask,
+    SampleHeartTask,
+    TrainingHeartTask,
+    WalkTask,
+)
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
 
 
@@ -178,7 +185,19 @@ class DescribeTask(Message):
 
 
 Task = Annotated[
-    LabelsTask | MeasureTask | PreviewTask | RenderTask | FitTask | ModeTableTask | RegionHistogramTask | DescribeTask,
+    LabelsTask
+    | MeasureTask
+    | PreviewTask
+    | RenderTask
+    | FitTask
+    | ModeTableTask
+    | RegionHistogramTask
+    | DescribeTask
+    | OpenModelTask
+    | SampleHeartTask
+    | WalkTask
+    | TrainingHeartTask
+    | EnhanceTask,
     Field(discriminator="kind"),
 ]
 
