@@ -59,6 +59,8 @@ def fit_latents(
     device = generator.latents.device
     values = torch.tensor(generator.model.topology.labels, dtype=torch.uint8, device=device)[:, None, None, None]
     wanted = (labels.to(device)[:, None] == values).float()
+    # A chamber that a patient lacks cannot be fitted.
+    present = wanted.flatten(2).any(2)
     latents = generator.normal.mean.detach().repeat(len(labels), 1).clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], lr=rate)
     best, best_iou = latents.detach().clone(), torch.full((len(labels),), -1.0, device=device)
@@ -74,8 +76,11 @@ def fit_latents(
         optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
         optimizer.zero_grad()
         made = generator.probabilities(latents)
-        # The mean over hearts of a loss whose rows don't mix; its sum keeps each heart's step independent of the batch.
-        torch.stack([iou_loss(one[None], true[None]) for one, true in zip(made, wanted, strict=True)]).sum().backward()
+        # Added up, not averaged: a heart's step does not depend on those beside it.
+        losses = [
+            iou_loss(one[has][None], true[has][None]) for one, true, has in zip(made, wanted, present, strict=True)
+        ]
+        torch.stack(losses).sum().backward()
         optimizer.step()
     return FittedLatents(best, best_iou, start)
 
