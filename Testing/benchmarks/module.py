@@ -97,8 +97,8 @@ def measure_simulation(driver: ModuleDriver, report: Report, rounds: int) -> Non
         beat.start()
         began = time.perf_counter()
         button.click()
-        driver.until(lambda before=before: state.simulated not in (None, before))
-        driver.until(lambda: not driver.session.worker.busy("simulation"))
+        driver.until(lambda before=before: state.simulated not in (None, before), pause_s=0.01)
+        driver.until(lambda: not driver.session.worker.busy("simulation"), pause_s=0.01)
         for view in driver.slices:
             view.repaint()
         through.append(time.perf_counter() - began)

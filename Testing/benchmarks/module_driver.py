@@ -69,8 +69,13 @@ class ModuleDriver:
         self.until(lambda: self.session.state is not None and self.session.state.live_labels is not None)
         self.settle()
 
-    def until(self, happened: Callable[[], Any], seconds: float = 300.0) -> None:
+    def until(self, happened: Callable[[], Any], seconds: float = 300.0, pause_s: float = 0.0005) -> None:
         """Let the application go on until something has happened.
+
+        Args:
+            happened: is asked again and again.
+            seconds: to wait at most.
+            pause_s: between two questions; short ones keep a core busy that the worker could use.
 
         Raises:
             TimeoutError: it has not in time.
@@ -80,7 +85,7 @@ class ModuleDriver:
             if time.perf_counter() > end:
                 raise TimeoutError("the module did not do what the benchmark waits for")
             self.application.process_events()
-            time.sleep(0.0005)
+            time.sleep(pause_s)
 
     def settle(self, seconds: float = 0.05) -> None:
         """Wait until the worker has nothing to do and all is painted."""
