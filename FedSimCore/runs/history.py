@@ -99,7 +99,10 @@ class RunHistory:
         saved = [e.step for e in self.events if isinstance(e, Saved)]
         ended = self.events[-1] if self.events and isinstance(self.events[-1], Ended) else None
         state = self._state(started, ended)
-        metrics = {name: self.curve(name)[1][-1] for name in self.metric_names()}
+        metrics: dict[str, float] = {}
+        for event in self.events:
+            if isinstance(event, Progressed | Evaluated):
+                metrics |= event.metrics
         return RunStatus(
             name=self.run.name,
             path=str(self.run.path),

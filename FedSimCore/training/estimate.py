@@ -1,16 +1,18 @@
 """What a training will cost in memory and time, before it starts. No torch.
 
-Memory is ``base + at_once * (bytes for a unit) + cases * (bytes kept for a case)``, time is ``steps * (seconds for a
-step + seconds for a unit * units)``, where a unit is a voxel of a case (a pixel times a channel for the enhancer). The
-numbers were measured by ``python -m Testing.benchmarks.training_costs`` and lie in ``Resources/training/costs.json``.
-Time comes rather from an earlier run of the same recipe on this computer, scaled by the units in a step.
+Memory is ``base + at_once * (bytes for a unit) + cases * (bytes kept for a voxel)``, time is ``steps * (seconds for a
+step + seconds for a unit * units)``. Units are what the costs of a recipe grow with: voxels of whole hearts, or pixels
+times channels of an enhancer. The numbers were measured by ``python -m Testing.benchmarks.training_costs`` and lie in
+``Resources/training/costs.json``. Time comes rather from an earlier run of the same recipe on this computer, scaled.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +27,8 @@ from FedSimCore.training.recipes import checked_config
 
 FEWEST_STEPS = 5
 """Of an earlier run, before its pace counts."""
+USUAL_SIZE = 128
+"""Voxels along each side of the working grid."""
 
 
 class Estimate(BaseModel):
@@ -49,10 +53,10 @@ class Costs(BaseModel):
 
     Attributes:
         base_mb: of a process that has the libraries and the networks.
-        unit_bytes: while a case is computed, for each of its units.
-        case_bytes: kept for each unit of every case of the cohort.
+        unit_bytes: while a case is computed, for each of its units of memory.
+        case_bytes: kept for each voxel of every case of the cohort.
         step_s: of a step, without its units.
-        unit_s: of a step, for each unit.
+        unit_s: of a step, for each unit of time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,8 +86,22 @@ def cost_table() -> CostTable:
     return CostTable.model_validate(read_json(resource_path("training/costs.json")))
 
 
-def units_of_a_case(config: TrainingConfig) -> int | None:
-    """Return in how many units the costs of one case of the config are counted; None for an unknown recipe."""
+class Units(NamedTuple):
+    """What the costs of one case of a step grow with.
+
+    Attributes:
+        memory: while it is computed.
+        time: to compute it.
+        kept: voxels that are kept of every case of the cohort.
+    """
+
+    memory: float
+    time: float
+    kept: float
+
+
+def units_of_a_case(config: TrainingConfig) -> Units | None:
+    """Return in what the costs of one case of the config are counted; None for an unknown recipe."""
     units = _UNITS.get(config.recipe)
     return None if units is None else units(config)
 
@@ -99,7 +117,8 @@ def estimate(config: TrainingConfig, earlier: Sequence[RunFolder] = ()) -> Estim
     memory = None
     if costs is not None and units is not None:
         at_once = min(config.micro_batch or config.batch_size, config.batch_size)
-        memory = round(costs.base_mb + (at_once * costs.unit_bytes + (cases or 0) * costs.case_bytes) * units / 1e6)
+        kept = (cases or 0) * costs.case_bytes * units.kept
+        memory = round(costs.base_mb + (at_once * costs.unit_bytes * units.memory + kept) / 1e6)
     seconds, why = _seconds(config, costs, units, earlier)
     return Estimate(memory_mb=memory, seconds=seconds, seconds_from=why, cases=cases)
 
@@ -117,7 +136,7 @@ def seconds_per_step(history: RunHistory) -> float | None:
 
 
 def _seconds(
-    config: TrainingConfig, costs: Costs | None, units: int | None, earlier: Sequence[RunFolder]
+    config: TrainingConfig, costs: Costs | None, units: Units | None, earlier: Sequence[RunFolder]
 ) -> tuple[float | None, str]:
     if units is None:
         return None, "this recipe was never measured"
@@ -129,11 +148,11 @@ def _seconds(
         return None, "this recipe was never measured"
     if config.device == "cuda":
         return None, "no run of it on this graphics card yet"
-    seconds = config.steps * (costs.step_s + costs.unit_s * units * config.batch_size)
+    seconds = config.steps * (costs.step_s + costs.unit_s * units.time * config.batch_size)
     return seconds, f"measured on {cost_table().machine}; a graphics card is faster"
 
 
-def _pace_of(run: RunFolder, config: TrainingConfig, units: int) -> float | None:
+def _pace_of(run: RunFolder, config: TrainingConfig, units: Units) -> float | None:
     """Return the seconds that a step of the config takes by the pace of an earlier run; None if that tells nothing."""
     try:
         fields = run.config()
@@ -146,7 +165,7 @@ def _pace_of(run: RunFolder, config: TrainingConfig, units: int) -> float | None
     units_before = units_of_a_case(before)
     if pace is None or not units_before:
         return None
-    return pace * (units * config.batch_size) / (units_before * before.batch_size)
+    return pace * (units.time * config.batch_size) / (units_before.time * before.batch_size)
 
 
 def _cases(config: TrainingConfig) -> int | None:
@@ -159,8 +178,38 @@ def _cases(config: TrainingConfig) -> int | None:
         return None
 
 
-def _voxels(config: Any) -> int:
-    return int(config.size) ** 3
+def _hearts(config: Any) -> Units:
+    voxels = float(config.size) ** 3
+    return Units(voxels, voxels, voxels)
 
 
-_UNITS: Mapping[str, Callable[[Any], int]] = {"shape-generator": _voxels}
+def _slices(config: Any) -> Units:
+    size = _model_size(config.generator)
+    pixels = float(size) ** 2
+    widths = config.channels + config.discriminator_channels + config.hidden
+    # Layers of the SPADE generator go from its hidden channels to its own, and from those to those.
+    layers = config.channels * (config.channels + config.hidden)
+    return Units(pixels * widths, pixels * layers, float(size) ** 3)
+
+
+def _model_size(path: Path) -> int:
+    """Return the voxels along each side of a generator's working grid, or the usual number where it cannot be read."""
+    files = (path / "generator.safetensors", path / "model" / "generator.safetensors")
+    return next((size for file in files if (size := _size_in(file)) is not None), USUAL_SIZE)
+
+
+def _size_in(file: Path) -> int | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            return int(json.loads(opened.metadata()["fedsim"])["size"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+_UNITS: Mapping[str, Callable[[Any], Units]] = {
+    "shape-generator": _hearts,
+    "generator": _hearts,
+    "enhancer": _slices,
+}
