@@ -7,6 +7,7 @@ recorded in `slot_errors`, and execution goes on, as in Slicer; the pytest plugi
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 import sys
@@ -68,10 +69,8 @@ def _normalised(arguments: str) -> str:
 
 def _signatures(sender: QObject, name: str) -> list[str]:
     """Signatures of an object's signals of that name, in Slicer's Qt: most arguments first, then as declared."""
-    meta = sender.metaObject()
-    methods = (meta.method(i) for i in range(meta.methodCount()))
     refused = set().union(*(facts.absent_signals(c.__name__) for c in type(sender).__mro__))
-    found = [bytes(m.methodSignature().data()).decode() for m in methods if bytes(m.name().data()).decode() == name]
+    found = _declared(sender, name)
     for cls in type(sender).__mro__:
         found += vars(cls).get("_vtk_signatures", {}).get(name, ())
         found += [s for s in vars(cls).get("_adapted_signals", {}) if s.startswith(f"{name}(")]
@@ -79,6 +78,23 @@ def _signatures(sender: QObject, name: str) -> list[str]:
     # moc sees our VTK arguments as PyObject; only the VTK signature is the real one.
     found = [s for s in dict.fromkeys(found) if s not in refused and "PyObject" not in s]
     return sorted(found, key=lambda s: -s.count(",") - (not s.endswith("()")))
+
+
+def _declared(sender: QObject, name: str) -> list[str]:
+    """Signatures of an object's methods of that name.
+
+    PySide's wrapper of a meta object dies with the first object that gave it, which the garbage collector may end in
+    the midst of this.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        meta = sender.metaObject()
+        methods = [meta.method(i) for i in range(meta.methodCount())]
+        return [bytes(m.methodSignature().data()).decode() for m in methods if bytes(m.name().data()).decode() == name]
+    finally:
+        if collects:
+            gc.enable()
 
 
 class BoundSignal:
