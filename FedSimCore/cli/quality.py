@@ -56,7 +56,7 @@ def _print(report: QualityReport) -> None:
         ("MS-SSIM, between", report.ms_ssim_between, ""),
     ]
     title = " beside ".join(f"{part.hearts} of {part.name}" for part in (report.generated, report.reference))
-    print_table(title, ("", "95 % interval", ""), rows)
+    print_table(title, ("", "value (95 % interval)", ""), rows)
     if report.hounsfield_hu:
         hu = [(key, f"{e.value:.1f} ({e.low:.1f} to {e.high:.1f})") for key, e in report.hounsfield_hu.items()]
         print_table("Distance of HU", ("region", "HU"), hu)

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from FedSimCore.generation.model_folder import GenerativeModel
+from FedSimCore.ct.scanners import scanner
+from FedSimCore.generation.fixed_materials import FixedMaterials
+from FedSimCore.generation.model_folder import GenerativeModel, write_model
 from FedSimCore.generation.sampling import HeartSampler, draw
 from FedSimCore.generation.trust_measures import TrustMeter
 from FedSimCore.generation.walk import between
 from FedSimCore.worker import protocol as p
 from FedSimSlicerLib.worker_events import RequestFailed
-from Testing.core.generation.lively_model import write_lively_model
+from Testing.core.generation.lively_model import lively_enhancer, write_lively_model
+from Testing.core.generation.small_model import small_generator
 from Testing.core.shape.small_model import small_model
 from Testing.core.worker.conversation import Conversation, heart
 
@@ -107,6 +110,21 @@ def test_a_coarser_image_covers_the_same_box_wherever_the_heart_is(conversation:
     middle = conversation.ask(p.EnhanceTask(folder=str(folder), site="a", parameters=heart(0.5, modes=3)))
     np.testing.assert_array_equal(done.arrays["labels"], middle.arrays["labels"])
     np.testing.assert_allclose(done.arrays["hu"], middle.arrays["hu"], atol=0.5)
+
+
+def test_with_fixed_materials_the_current_heart_is_scanned_for_its_enhancer(
+    conversation: Conversation, tmp_path: Path
+) -> None:
+    generator = small_generator("fixed-materials")
+    fixed = FixedMaterials(scanner=scanner("adult").with_changes(views=63))
+    write_model(tmp_path, generator, [lively_enhancer(generator, "a", fixed_materials=fixed)])
+    expected = HeartSampler(GenerativeModel.load(tmp_path), "a").make(draw(generator, 0, 1))
+    sampled = conversation.ask(p.SampleHeartTask(folder=str(tmp_path), seed=0, number=1, trust=False))
+    assert sampled.result.coarse_grid is None
+    assert sampled.arrays == {}
+    parameters = sampled.result.parameters
+    done = conversation.ask(p.EnhanceTask(folder=str(tmp_path), site="a", parameters=parameters, step=1))
+    assert np.corrcoef(done.arrays["hu"].ravel(), expected.image.array.ravel())[0, 1] > 0.99
 
 
 def test_a_model_that_was_trained_on_is_read_again(conversation: Conversation, tmp_path: Path) -> None:
