@@ -40,9 +40,8 @@ class LatentNormal(nn.Module):
 
         The covariance of N latents has rank N - 1 at most: with fewer hearts than latent numbers it could not be
         inverted, and nothing outside the latents' own span would ever be drawn. It is therefore drawn towards a
-        multiple of the identity by as much as minimises the expected error, without anything to choose (Ledoit and
-        Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", lemmas 3.2 to 3.4). With
-        many latents nothing is left of the shrinkage.
+        multiple of the identity, by as much as minimises the expected error for normally distributed numbers
+        (:func:`shrunk_covariance`), without anything to choose. With many latents nothing is left of the shrinkage.
 
         Raises:
             InputError: there are fewer than two different latents.
@@ -51,7 +50,7 @@ class LatentNormal(nn.Module):
         if values.ndim != 2 or len(values) < 2:
             raise InputError(f"A normal distribution cannot be fitted to {len(values)} latents; two are needed.")
         mean = values.mean(0)
-        shrunk, _ = ledoit_wolf(values - mean)
+        shrunk, _ = shrunk_covariance(values - mean)
         if not float(torch.trace(shrunk)) > 0:
             raise InputError("All latents are equal, so no distribution can be fitted to them; train for longer.")
         return cls(mean, shrunk)
@@ -78,21 +77,25 @@ class LatentNormal(nn.Module):
         return torch.linalg.solve_triangular(factor, centred, upper=False).norm(dim=0)
 
 
-def ledoit_wolf(centred: Tensor) -> tuple[Tensor, float]:
-    """Estimate a covariance by shrinkage.
+def shrunk_covariance(centred: Tensor) -> tuple[Tensor, float]:
+    """Estimate a covariance by oracle approximating shrinkage.
+
+    Chen, Wiesel, Eldar and Hero 2010, "Shrinkage algorithms for MMSE covariance estimation", equation 23. It is made
+    for normal distributions of known mean; N samples less their own mean are as good as N - 1 of those. Ledoit and
+    Wolf's estimate, which asks for no normality, finds nothing to shrink in two samples, and too little in a few.
 
     Args:
-        centred: (N, L) samples less their mean.
+        centred: (N, L) samples less their mean, N at least 2.
 
     Returns:
         The covariance (L, L), and the share 0 to 1 of it that is the identity's multiple.
     """
-    count, size = centred.shape
+    count, size = len(centred) - 1, centred.shape[1]
     sample = centred.T @ centred / count
-    scale = torch.trace(sample) / size
-    target = scale * torch.eye(size, dtype=centred.dtype)
-    distance = (sample - target).square().sum()
-    # Mean over samples of |x x' - S|^2, without holding the x x'.
-    error = (centred.square().sum(1).square().mean() - sample.square().sum()) / count
-    share = float((error / distance).clamp(0, 1)) if float(distance) > 0 else 1.0
+    trace, squares = float(torch.trace(sample)), float(sample.square().sum())
+    spread = squares - trace**2 / size
+    share = 1.0
+    if spread > 0:
+        share = min(((1 - 2 / size) * squares + trace**2) / ((count + 1 - 2 / size) * spread), 1.0)
+    target = trace / size * torch.eye(size, dtype=centred.dtype)
     return share * target + (1 - share) * sample, share

@@ -11,6 +11,8 @@ from FedSimCore.networks.seeding import seeded
 CHANNELS = (256, 128, 1)
 UPSAMPLINGS = (4, 2, 2)
 KERNELS = (3, 3, 5)
+LAST_CONVOLUTION = 9
+"""Its place in :attr:`MaterialGenerator.layers`."""
 
 
 class MaterialGenerator(nn.Module):

@@ -28,7 +28,14 @@ from FedSimCore.shape.model import ShapeModel
 from FedSimCore.training.case_choice import choose_cases
 from FedSimCore.training.data_order import DataOrder, linear_decay
 from FedSimCore.training.generator_config import GeneratorConfig
-from FedSimCore.training.heart_learning import INTENSITY, HeartLearning, coarse_targets, provenance
+from FedSimCore.training.heart_learning import (
+    INTENSITY,
+    HeartLearning,
+    coarse_targets,
+    parameter_groups,
+    provenance,
+    rates_of_groups,
+)
 from FedSimCore.training.hearts import Hearts, WorkingGrid, read_hearts
 from FedSimCore.training.model_card import card
 from FedSimCore.training.shape_generator import require_two, shape_model
@@ -91,8 +98,7 @@ class GeneratorTask(Task):
             "latents": config.latent_learning_rate,
             "material": config.material_learning_rate,
         }
-        groups = [{"params": list(module.parameters())} for module in self.modules.values()]
-        self.optimizers = {"adam": torch.optim.Adam(groups, lr=config.learning_rate)}
+        self.optimizers = {"adam": torch.optim.Adam(parameter_groups(self.modules), lr=config.learning_rate)}
         self._config, self._labels = config, hearts.labels
         # The volumes themselves are needed no more.
         self._targets = coarse_targets(hearts) if perceptual is not None else None
@@ -110,7 +116,7 @@ class GeneratorTask(Task):
     def learning_rates(self, step: int) -> Mapping[str, Sequence[float]]:
         """Return the rates of shape generator, latents and material generator: constant, then falling linearly to 0."""
         factor = linear_decay(step, self._config.steps, self._config.constant_share)
-        return {"adam": [factor * self._rates[name] for name in self.modules]}
+        return {"adam": rates_of_groups(self.modules, self._rates, factor)}
 
     def evaluate(self) -> Mapping[str, float]:
         """Return IoU and root mean square error of the coarse CT of the reconstructed training hearts."""

@@ -20,6 +20,7 @@ from FedSimCore.resources import resource_path
 from FedSimCore.training.config import MAY_CHANGE, TrainingConfig
 from FedSimCore.training.enhancer_config import EnhancerConfig
 from FedSimCore.training.generator_config import GeneratorConfig
+from FedSimCore.training.semi_supervised_config import SemiSupervisedConfig
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 
 SCHEMA = "fedsim/recipe/1"
@@ -28,6 +29,7 @@ KINDS: dict[str, type[TrainingConfig]] = {
     "shape-generator": ShapeGeneratorConfig,
     "generator": GeneratorConfig,
     "enhancer": EnhancerConfig,
+    "semi-supervised": SemiSupervisedConfig,
 }
 """Every kind of recipe by its name. To add one: a config class and a builder (docs/runs.md)."""
 

@@ -7,7 +7,13 @@ import torch
 
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.training.session import begin
-from Testing.core.training.small_runs import small_config, write_cohort, write_ct_cohort
+from Testing.core.training.small_runs import (
+    enhancer_config,
+    generator_config,
+    small_config,
+    write_cohort,
+    write_ct_cohort,
+)
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +26,24 @@ def cohort(tmp_path_factory):
 def ct_cohort(tmp_path_factory):
     """Folder of six small hearts of two sites with CT images, with their shape model beside it."""
     return write_ct_cohort(tmp_path_factory.mktemp("ct-hearts"))
+
+
+@pytest.fixture(scope="session")
+def generator_run(ct_cohort, tmp_path_factory):
+    """Folder of a hardly trained generator that has seen the labels of two cases of each site."""
+    run = tmp_path_factory.mktemp("generator") / "run"
+    begin(generator_config(ct_cohort, labelled=2, steps=2, evaluate_every=9), RunFolder(run))
+    return run
+
+
+@pytest.fixture(scope="session")
+def enhancer_run(ct_cohort, generator_run, tmp_path_factory):
+    """Folder of an enhancer of site a that has begun to look like it."""
+    run = tmp_path_factory.mktemp("enhancer") / "run"
+    rates = {"learning_rate": 1e-3, "discriminator_learning_rate": 2e-3}
+    often = {"report_every": 1, "evaluate_every": 30, "picture_every": 60, "checkpoint_every": 100}
+    begin(enhancer_config(ct_cohort, generator_run, steps=60, **rates, **often), RunFolder(run))
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from FedSimCore.runs.events import Event, read_events
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.shape.voxelizer import label_map
 from FedSimCore.tensor_files import read_tensors
+from FedSimCore.training.enhancer_config import EnhancerConfig
 from FedSimCore.training.generator_config import GeneratorConfig
 from FedSimCore.training.recipes import checked_config
+from FedSimCore.training.semi_supervised_config import SemiSupervisedConfig
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.io import read_label_map, write_label_map, write_volume
@@ -83,6 +86,52 @@ def generator_config(cohort: Path, **changes: Any) -> GeneratorConfig:
     config = checked_config({**fields, **changes}, "the test")
     assert isinstance(config, GeneratorConfig)
     return config
+
+
+def enhancer_config(cohort: Path, generator: Path, **changes: Any) -> EnhancerConfig:
+    """Return a config of the recipe enhancer, for site a, with networks of a few thousand weights."""
+    fields = {
+        "recipe": "enhancer",
+        "cohort": str(cohort),
+        "generator": str(generator),
+        "site": "a",
+        "channels": 1,
+        "hidden": 4,
+        "discriminator_channels": 4,
+        "steps": 4,
+        "batch_size": 6,
+        **QUICK,
+    }
+    config = checked_config({**fields, **changes}, "the test")
+    assert isinstance(config, EnhancerConfig)
+    return config
+
+
+def semi_supervised_config(cohort: Path, model: Path, **changes: Any) -> SemiSupervisedConfig:
+    """Return a config of the recipe semi-supervised, for site a."""
+    fields = {
+        "recipe": "semi-supervised",
+        "cohort": str(cohort),
+        "model": str(model),
+        "site": "a",
+        "steps": 4,
+        "batch_size": 1,
+        "slices": 3,
+        **QUICK,
+    }
+    config = checked_config({**fields, **changes}, "the test")
+    assert isinstance(config, SemiSupervisedConfig)
+    return config
+
+
+def stop_after(run: RunFolder, step: int) -> Callable[[Event], None]:
+    """Return a listener that asks a run to stop once it has told of a step; tell of every step."""
+
+    def listen(event: Event) -> None:
+        if getattr(event, "step", 0) >= step:
+            run.stop_file.touch()
+
+    return listen
 
 
 def small_config(cohort: Path, **changes: Any) -> ShapeGeneratorConfig:

@@ -22,7 +22,7 @@ from FedSimCore.training.session import begin, resume
 from FedSimCore.training.task import TrainingError
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.io import read_label_map, read_volume, write_label_map
-from Testing.core.training.small_runs import assert_same_bits, events_of, generator_config, weights_of
+from Testing.core.training.small_runs import assert_same_bits, events_of, generator_config, stop_after, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -218,16 +218,6 @@ def test_a_run_that_was_cut_short_ends_with_the_bits_of_an_unbroken_one(ct_cohor
         begin(generator_config(ct_cohort, coarse="rendered", steps=4, report_every=1), half, stop_after(half, 2))
     resume(half)
     assert_same_bits(weights_of(tmp_path / "half"), weights_of(tmp_path / "whole"))
-
-
-def stop_after(run, step):
-    """Return a listener that asks a run to stop after a step."""
-
-    def listen(event):
-        if getattr(event, "step", 0) >= step:
-            run.stop_file.touch()
-
-    return listen
 
 
 def test_the_shipped_recipe_is_the_papers(tmp_path):
