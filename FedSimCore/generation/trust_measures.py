@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from FedSimCore.cohorts import read_cohort
@@ -181,7 +181,7 @@ def training_images(
 
 def unusualness(distance: float, dimensions: int) -> Unusualness:
     """Return a Mahalanobis distance with its percentile in a normal distribution."""
-    return Unusualness(distance=distance, percentile=100 * float(stats.chi2.cdf(distance**2, dimensions)))
+    return Unusualness(distance=distance, percentile=100 * float(special.chdtr(dimensions, distance**2)))
 
 
 def _surface_faults(model: ShapeModel, parameters: Tensor) -> dict[str, int]:
