@@ -2,8 +2,8 @@
 
 The same generator is trained on the same phantoms for the same steps with the boundary gradient and with the paper's
 finite differences: time of a step, and loss reached. Times are of the processor, all threads added up: they don't
-depend on what else the machine does. With the boundary gradient it is then trained
-on a larger cohort: how well latents reconstruct the hearts it was trained on, and, fitted alone, hearts it has not seen.
+depend on what else the machine does. With the boundary gradient it is then trained on a larger cohort: how well latents
+reconstruct the hearts it was trained on, and, fitted alone, hearts it has not seen.
 """
 
 from __future__ import annotations
