@@ -25,14 +25,17 @@ LAYOUT = 20611
 """Number of our layout; Slicer asks extensions to stay far above its own."""
 VIEW_GROUP = 611
 CHART_VIEW = f"{OWN_VIEWS}Chart"
+CURVES_VIEW = f"{OWN_VIEWS}Curves"
 ORIENTATIONS = ("Axial", "Coronal", "Sagittal")
 FIELD_MM = 150.0
 """Shorter side of what a view shows."""
 _COLOR = "#8C9CB0"
-_CHART_ITEM = (
-    f'<item><view class="vtkMRMLPlotViewNode" singletontag="{CHART_VIEW}">'
-    '<property name="viewlabel" action="default">HU</property></view></item>'
+_PLOT_ITEM = (
+    '<item><view class="vtkMRMLPlotViewNode" singletontag="{tag}">'
+    '<property name="viewlabel" action="default">{label}</property></view></item>'
 )
+_CHART_ITEM = _PLOT_ITEM.format(tag=CHART_VIEW, label="HU")
+_CURVES_ITEM = _PLOT_ITEM.format(tag=CURVES_VIEW, label="T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,17 @@ class CompareLayout(VTKObservationMixin):
         self._switch([[red, fourth], [green, yellow]], left)
         self._show_chart(chart)
 
+    def show_chart(self, chart: Any, left: Callable[[], None]) -> None:
+        """Show a chart over the 3D view and the red slice view.
+
+        Args:
+            chart: vtkMRMLPlotChartNode.
+            left: called when they go.
+        """
+        red = f'<item><view class="vtkMRMLSliceNode" singletontag="{STANDARD[0]}"/></item>'
+        self._switch([[_CURVES_ITEM], ['<item><view class="vtkMRMLViewNode" singletontag="1"/></item>', red]], left)
+        _show_in(CURVES_VIEW, chart)
+
     def center(self, middle_mm: Point) -> None:
         """Bring our own views to a place, RAS mm."""
         for name in slicer.app.layoutManager().sliceViewNames():
@@ -148,8 +162,7 @@ class CompareLayout(VTKObservationMixin):
 
     def _show_chart(self, chart: Any) -> None:
         if chart is not None:
-            view = slicer.mrmlScene.GetSingletonNode(CHART_VIEW, "vtkMRMLPlotViewNode")
-            view.SetPlotChartNodeID(chart.GetID())
+            _show_in(CHART_VIEW, chart)
 
     def _leave_if_gone(self) -> None:
         if not self.active:
@@ -159,6 +172,10 @@ class CompareLayout(VTKObservationMixin):
         left, self._left = self._left, None
         if left is not None:
             left()
+
+
+def _show_in(view: str, chart: Any) -> None:
+    slicer.mrmlScene.GetSingletonNode(view, "vtkMRMLPlotViewNode").SetPlotChartNodeID(chart.GetID())
 
 
 def _layout_node() -> Any:

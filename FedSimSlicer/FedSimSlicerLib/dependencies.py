@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RESOURCES = Path(__file__).parents[1] / "Resources"
 REQUIREMENTS = RESOURCES / "requirements.txt"
+TRAINING_REQUIREMENTS = RESOURCES / "requirements-training.txt"
+"""What only trainings need; asked for when the first one is started."""
 TORCH = "torch"
 
 

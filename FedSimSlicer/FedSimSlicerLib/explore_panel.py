@@ -9,6 +9,7 @@ import slicer
 
 from FedSimCore.errors import FedSimError
 from FedSimSlicerLib.fit_section import FitSection
+from FedSimSlicerLib.generator_section import GeneratorSection
 from FedSimSlicerLib.heart_files import ask_what_to_load, ask_where_to_store, load_heart, store_heart
 from FedSimSlicerLib.measurement_section import MeasurementSection
 from FedSimSlicerLib.pose_section import PoseSection
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class ExplorePanel:
-    """Buttons for the whole heart, and sections for shape, pose, regions, measurements and fit.
+    """Buttons for the whole heart, and sections for shape, pose, regions, measurements, fit and trained models.
 
     Attributes:
         widget: the panel's qt.QWidget.
         ui: its widgets by name.
-        shape, pose, regions, measurements, fit: the sections.
+        shape, pose, regions, measurements, fit, generator: the sections.
 
     Args:
         session: what is behind the panel.
@@ -49,6 +50,9 @@ class ExplorePanel:
         self.ui.measureLayout.addWidget(self.measurements.widget)
         self.fit = FitSection(session, resource_path)
         self.ui.fitLayout.addWidget(self.fit.widget)
+        self.generator = GeneratorSection(session, resource_path)
+        self.ui.generatorLayout.addWidget(self.generator.widget)
+        self.ui.generatorSection.connect("contentsCollapsed(bool)", self._on_generator_collapsed)
         self._connect()
         session.state_changed.connect(self._on_state)
         self._editor.changed.connect(self._on_heart)
@@ -67,6 +71,7 @@ class ExplorePanel:
         self.regions.close()
         self.measurements.close()
         self.fit.close()
+        self.generator.close()
 
     def _connect(self) -> None:
         ui, editor = self.ui, self._editor
@@ -111,6 +116,7 @@ class ExplorePanel:
         self.pose.show_heart(heart)
         self.measurements.show_heart(heart)
         self.fit.show_heart(heart)
+        self.generator.show_heart(heart)
 
     def _on_history(self) -> None:
         self.ui.undoButton.enabled = self._editor.can_undo
@@ -122,6 +128,12 @@ class ExplorePanel:
         self.regions.show_state(state)
         self.measurements.show_state(state)
         self.fit.show_state(state)
+        self.generator.show_state(state)
+
+    def _on_generator_collapsed(self, collapsed: bool) -> None:
+        """Open the model when somebody looks, not before: that starts to read files in the worker."""
+        if not collapsed:
+            self.generator.open()
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)

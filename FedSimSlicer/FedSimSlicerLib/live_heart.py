@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from FedSimCore.errors import FedSimError
 from FedSimCore.shape.parameters import HeartParameters
-from FedSimCore.worker.protocol import GridSpec, LabelsTask, MeasureResult, MeasureTask, PreviewTask
+from FedSimCore.worker.protocol import EnhanceTask, GridSpec, LabelsTask, MeasureResult, MeasureTask, PreviewTask
 from FedSimSlicerLib.scan_setup import preview_settings
 from FedSimSlicerLib.signal import Signal
 from FedSimSlicerLib.worker_events import RequestDone, RequestFailed, WorkerEvent, WorkerReady
@@ -26,6 +27,21 @@ SIDE_MM = 160.0
 """Side of the cube of labels and CT round the heart."""
 
 _STEP_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """Who makes the quick CT in place of the scan: a site's enhancer.
+
+    Attributes:
+        folder: of the trained model.
+        site: one of its sites.
+        latent: whose materials the heart has; None for the mean latent's.
+    """
+
+    folder: str
+    site: str
+    latent: tuple[float, ...] | None = None
 
 
 class LiveHeart:
@@ -56,7 +72,8 @@ class LiveHeart:
         self._state: ModuleState | None = None
         self._norms: dict[str, object] = {}
         self._center = np.zeros(3)
-        self._preview_wanted: PreviewTask | None = None
+        self._preview_wanted: PreviewTask | EnhanceTask | None = None
+        self._enhancement: Enhancement | None = None
         self._lost = False
         self.measured: Signal[[MeasureResult]] = Signal()
         self.failed: Signal[[str]] = Signal()
@@ -95,23 +112,46 @@ class LiveHeart:
         elif self._preview_wanted is not None or state.preview is not None:
             self._end_preview()
 
+    def enhance_with(self, enhancement: Enhancement | None) -> None:
+        """Choose who makes the quick CT: a site's enhancer, or with None the scan's physics."""
+        if enhancement != self._enhancement:
+            self._enhancement = enhancement
+            self.follow_settings()
+
     def preview(self) -> None:
         """Ask for a quick CT of the heart, if the user wants one and it is not the one asked for last."""
         state = self._state
         if state is None or not state.live_preview:
             return
         try:
-            settings = preview_settings(state)
+            task = self._preview_task(state)
         except FedSimError as error:
             self._end_preview()
             self.failed.emit(str(error))
             return
-        task = PreviewTask(parameters=self._editor.heart, grid=self.grid(64), **settings)
         if task == self._preview_wanted:
             return
         self._preview_wanted = task
         reply = Reply(self._take_preview, failed=self._on_preview_failed)
         self._worker.ask("preview", task, reply, follow=True)
+
+    def _preview_task(self, state: ModuleState) -> PreviewTask | EnhanceTask:
+        """Return what is to be asked for the quick CT.
+
+        Raises:
+            FedSimError: the scan's settings do not go together.
+        """
+        heart, enhancement = self._editor.heart, self._enhancement
+        if enhancement is None:
+            return PreviewTask(parameters=heart, grid=self.grid(64), **preview_settings(state))
+        x, y, z = self._center.tolist()
+        return EnhanceTask(
+            folder=enhancement.folder,
+            site=enhancement.site,
+            latent=enhancement.latent,
+            parameters=heart,
+            center_mm=(x, y, z),
+        )
 
     def measure(self, heart: HeartParameters) -> None:
         """Ask for the heart's measurements."""

@@ -62,6 +62,7 @@ class MainPanel:
         self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
         self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
         self._add(self._export_panel(), _("Export"))
+        self._add(self._train_panel(), _("Train"))
         self._device = DeviceStatus(self.session.worker.client, settings)
         self.widget.layout().insertWidget(self.widget.layout().indexOf(self.ui.tabs), self._device.widget)
         self.ui.tabs.show()
@@ -86,6 +87,13 @@ class MainPanel:
 
         self.ui.tabs.connect("currentChanged(int)", lambda _index: follow(self.session.state))
         self.session.state_changed.connect(follow)
+        return panel
+
+    def _train_panel(self) -> Any:
+        from FedSimSlicerLib.train_panel import TrainPanel
+
+        panel = TrainPanel(self.session, self._resource_path)
+        self.ui.tabs.connect("currentChanged(int)", lambda _index: panel.follow())
         return panel
 
     def _add(self, panel: Any, title: str) -> None:

@@ -28,7 +28,10 @@ ROOT = Path(__file__).resolve().parents[3]
 SOURCE = os.environ.get("SLICER_SOURCE")
 OF_THE_COMMAND_LINE = ("cli", "benchmarks", "pictures")  # rooms that the module does not enter
 FOR_READING_IMAGECHD = {"openpyxl"}
-FOR_TRAINING = {"lightning-fabric"}  # asked for when a training is started
+ALL_REQUIREMENTS = [
+    *dependencies.requirements(),
+    *dependencies.requirements(dependencies.TRAINING_REQUIREMENTS),  # asked for when a training is started
+]
 
 
 @pytest.fixture
@@ -46,14 +49,17 @@ def named(lines):
 
 
 def test_the_bounds_are_those_of_the_core():
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    of_the_core = {r.name: r for r in named(declared)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_the_core = {r.name: r for r in named(project["dependencies"])}
+    for_training = {r.name: r for r in named(project["optional-dependencies"]["train"])}
     for requirement in dependencies.requirements():
         assert requirement == of_the_core[requirement.name]
+    for requirement in dependencies.requirements(dependencies.TRAINING_REQUIREMENTS):
+        assert requirement == {**of_the_core, **for_training}[requirement.name]
 
 
 def test_the_requirements_are_lower_bounds_only():
-    for requirement in dependencies.requirements():
+    for requirement in ALL_REQUIREMENTS:
         assert [bound.operator for bound in requirement.specifier] == [">="]
 
 
@@ -71,7 +77,7 @@ def test_every_package_that_the_core_imports_is_required_or_slicers_own():
         if module not in sys.stdlib_module_names and module != "FedSimCore"
         for distribution in distributions.get(module, [module])
     }
-    known = {r.name for r in dependencies.requirements()} | dependencies.slicers_own().keys()
+    known = {r.name for r in ALL_REQUIREMENTS} | dependencies.slicers_own().keys()
     assert {"torch", "pydantic", "numpy", "scipy"} <= imported
     assert imported - FOR_READING_IMAGECHD <= known
 
@@ -82,6 +88,19 @@ def _imports(tree):
             yield from (name.name.split(".")[0] for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.module.split(".")[0]
+
+
+def test_a_training_in_slicer_has_the_command_line_and_what_it_trains_with():
+    """What `fedsim train` and `fedsim runs resume` import, beside what Slicer brings."""
+    files = [ROOT / "FedSimCore" / "cli" / f"{name}.py" for name in ("main", "train", "runs", "common")]
+    imported = {
+        module
+        for path in files
+        for module in _imports(ast.parse(path.read_text()))
+        if module not in sys.stdlib_module_names and module != "FedSimCore"
+    }
+    assert {"typer", "rich"} <= imported
+    assert {canonicalize_name(module) for module in imported} <= {r.name for r in ALL_REQUIREMENTS}
 
 
 def test_where_the_core_runs_nothing_is_missing():
