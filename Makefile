@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 OUT ?= demo_out
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow lint desktop bench clean
+.PHONY: help demo test test-slow lint desktop phantom-model bench clean
 help:
 	@echo "make demo       set up and run the main job on what ships; pictures go to $(OUT)/"
 	@echo "make test       set up, lint, type-check and test"
 	@echo "make test-slow  the long checks too"
 	@echo "make desktop    set up and open the Slicer module in a window without Slicer (FILES=... to load; docs/host.md)"
+	@echo "make phantom-model  train the generative model of phantoms that ships; hours, can be stopped (docs/generative.md)"
 	@echo "make bench      benchmarks beside their peers; results go to Testing/results/"
 
 $(BIN)/python:
@@ -29,6 +30,9 @@ $(VENV)/test.done: $(VENV)/torch.done pyproject.toml
 $(VENV)/desktop.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[desktop]"
 	@touch $@
+$(VENV)/training.done: $(VENV)/torch.done pyproject.toml
+	$(INSTALL) -e ".[train]"
+	@touch $@
 $(VENV)/bench.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[bench]"
 	@touch $@
@@ -46,6 +50,9 @@ test-slow: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
 desktop: $(VENV)/desktop.done
 	$(BIN)/fedsim desktop $(FILES)
+# Called again, it goes on; STEPS="--generator-steps 2000 --enhancer-steps 4000" trains for longer.
+phantom-model: $(VENV)/training.done
+	$(BIN)/python -m Testing.trainings.phantom_model --out $(OUT)/phantom-model $(STEPS)
 # Each stands alone; quiet cores make honest figures.
 bench: $(VENV)/bench.done
 	$(BIN)/fedsim bench voxelizer

@@ -21,7 +21,11 @@ BACKGROUND = typer.Option(False, "--background", help="Start it and return; it g
 
 
 def train(
-    recipe: str = typer.Argument(..., help="A recipe that ships (shape-generator) or a JSON file.", show_default=False),
+    recipe: str = typer.Argument(
+        ...,
+        help="A recipe that ships (generator, enhancer, semi-supervised, shape-generator) or a JSON file.",
+        show_default=False,
+    ),
     output: Path = typer.Option(..., "--output", "-o", help="Folder for the run.", show_default=False),
     settings: list[str] = SETTINGS,
     background: bool = BACKGROUND,

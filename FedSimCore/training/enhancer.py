@@ -190,7 +190,9 @@ class EnhancerTask(Task):
         return {"loss": discriminator_loss(self.modules["discriminator"], batch.condition, generated, batch.real)}
 
     def _enhancer_losses(self, batch: SliceBatch) -> Losses:
-        return self.learning.losses(self.modules["enhancer"], self.modules["discriminator"], batch)
+        # Several devices would wait for gradients of a wrapped discriminator, which has none here.
+        wrapped = self.modules["discriminator"]
+        return self.learning.losses(self.modules["enhancer"], getattr(wrapped, "module", wrapped), batch)
 
 
 def finished_enhancer(

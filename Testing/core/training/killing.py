@@ -11,7 +11,7 @@ from pathlib import Path
 from FedSimCore.errors import FedSimError
 from FedSimCore.runs.events import Progressed, read_events
 from FedSimCore.runs.folder import RunFolder
-from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
+from FedSimCore.training.config import TrainingConfig
 
 PRELOADED = [
     "lightning_fabric",
@@ -21,10 +21,11 @@ PRELOADED = [
     "nibabel",
     "FedSimCore.training.session",
     "FedSimCore.training.shape_generator",
+    "FedSimCore.training.enhancer",
 ]
 
 
-def train(config: ShapeGeneratorConfig, run: Path) -> None:
+def train(config: TrainingConfig, run: Path) -> None:
     """Begin a run, or go on with it."""
     from FedSimCore.training.session import begin, resume
 
@@ -47,13 +48,13 @@ class Trainings:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
 
-    def start(self, config: ShapeGeneratorConfig, run: Path) -> multiprocessing.process.BaseProcess:
+    def start(self, config: TrainingConfig, run: Path) -> multiprocessing.process.BaseProcess:
         """Start a training in a process of its own."""
         process = self._context.Process(target=train, args=(config, run))
         process.start()
         return process
 
-    def kill_after(self, seconds: float, config: ShapeGeneratorConfig, run: Path, number: int = signal.SIGKILL) -> bool:
+    def kill_after(self, seconds: float, config: TrainingConfig, run: Path, number: int = signal.SIGKILL) -> bool:
         """Start a training, send it a signal after so long, and wait for its end; True if it had ended by itself."""
         process = self.start(config, run)
         process.join(seconds)
@@ -64,7 +65,7 @@ class Trainings:
         process.join()
         return not alive
 
-    def kill_at_step(self, step: int, config: ShapeGeneratorConfig, run: Path, delay: float = 0.0) -> bool:
+    def kill_at_step(self, step: int, config: TrainingConfig, run: Path, delay: float = 0.0) -> bool:
         """Start a training and kill it some moments after it has told of a step; True if it had ended by itself."""
         process = self.start(config, run)
         events = RunFolder(run).events_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 
 import numpy as np
@@ -22,6 +23,7 @@ from FedSimCore.training.session import begin, resume
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.crop import crop_round_heart
 from FedSimCore.volumes.io import read_label_map, read_volume
+from Testing.core.training.killing import Trainings
 from Testing.core.training.small_runs import (
     assert_same_bits,
     enhancer_config,
@@ -166,6 +168,16 @@ def test_a_gan_that_was_interrupted_ends_with_the_bits_of_an_unbroken_one(ct_coh
     resume(half)
     assert status(half).state == "finished"
     assert_same_bits(weights_of(tmp_path / "half"), weights_of(tmp_path / "whole"))
+
+
+def test_a_gan_that_is_killed_at_random_steps_ends_with_the_same_bits(ct_cohort, generator_run, tmp_path):
+    config = enhancer_config(ct_cohort, generator_run, steps=12, report_every=1, checkpoint_every=2)
+    begin(config, RunFolder(tmp_path / "whole"))
+    trainings, rng, killed = Trainings(), random.Random(0), tmp_path / "killed"
+    assert [trainings.kill_at_step(step, config, killed, rng.uniform(0, 0.05)) for step in (3, 8)] == [False, False]
+    trainings.kill_after(120, config, killed)
+    assert status(RunFolder(killed)).state == "finished"
+    assert_same_bits(weights_of(killed), weights_of(tmp_path / "whole"))
 
 
 def test_validation_cases_are_measured_from_labels_and_downsampled_ct_and_never_learnt_from(
