@@ -23,8 +23,10 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cli/common.py
   FedSimCore/cli/demo.py
   FedSimCore/cli/desktop.py
+  FedSimCore/cli/generate.py
   FedSimCore/cli/main.py
   FedSimCore/cli/measure.py
+  FedSimCore/cli/quality.py
   FedSimCore/cli/runs.py
   FedSimCore/cli/shape.py
   FedSimCore/cli/simulate.py
@@ -62,6 +64,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cohorts/readers.py
   FedSimCore/cohorts/splits.py
   FedSimCore/cohorts/table.py
+  FedSimCore/cohorts/working_grid.py
   FedSimCore/ct/__init__.py
   FedSimCore/ct/attenuation.py
   FedSimCore/ct/attenuation_table.py
@@ -100,8 +103,31 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/demo.py
   FedSimCore/errors.py
   FedSimCore/evaluation/__init__.py
+  FedSimCore/evaluation/feature_distances.py
+  FedSimCore/evaluation/hearts.py
+  FedSimCore/evaluation/intervals.py
+  FedSimCore/evaluation/precision_recall.py
+  FedSimCore/evaluation/quality.py
+  FedSimCore/evaluation/region_hounsfield.py
+  FedSimCore/evaluation/slice_features.py
   FedSimCore/evaluation/slice_jumps.py
+  FedSimCore/evaluation/structural_similarity.py
   FedSimCore/files.py
+  FedSimCore/generation/__init__.py
+  FedSimCore/generation/blending.py
+  FedSimCore/generation/coarse.py
+  FedSimCore/generation/cohort.py
+  FedSimCore/generation/enhancer_file.py
+  FedSimCore/generation/fixed_materials.py
+  FedSimCore/generation/generator_file.py
+  FedSimCore/generation/latent_fit.py
+  FedSimCore/generation/latent_normal.py
+  FedSimCore/generation/model_folder.py
+  FedSimCore/generation/sampling.py
+  FedSimCore/generation/trust.py
+  FedSimCore/generation/trust_measures.py
+  FedSimCore/generation/walk.py
+  FedSimCore/generation/weights.py
   FedSimCore/machine.py
   FedSimCore/networks/__init__.py
   FedSimCore/networks/coarse_ct.py
@@ -165,23 +191,40 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/shape/surfaces.py
   FedSimCore/shape/template.py
   FedSimCore/shape/voxelizer.py
+  FedSimCore/tensor_files.py
   FedSimCore/training/__init__.py
+  FedSimCore/training/case_choice.py
   FedSimCore/training/config.py
   FedSimCore/training/data_order.py
   FedSimCore/training/devices.py
+  FedSimCore/training/enhancer.py
+  FedSimCore/training/enhancer_config.py
+  FedSimCore/training/estimate.py
+  FedSimCore/training/generator.py
+  FedSimCore/training/generator_config.py
+  FedSimCore/training/heart_learning.py
+  FedSimCore/training/hearts.py
   FedSimCore/training/loop.py
   FedSimCore/training/memory.py
+  FedSimCore/training/model_card.py
+  FedSimCore/training/model_cases.py
   FedSimCore/training/pace.py
+  FedSimCore/training/pictures.py
   FedSimCore/training/provenance.py
   FedSimCore/training/random_state.py
   FedSimCore/training/recipes.py
   FedSimCore/training/reporter.py
+  FedSimCore/training/semi_supervised.py
+  FedSimCore/training/semi_supervised_config.py
   FedSimCore/training/session.py
   FedSimCore/training/shape_generator.py
   FedSimCore/training/shape_generator_config.py
+  FedSimCore/training/shape_voxels.py
+  FedSimCore/training/slice_learning.py
+  FedSimCore/training/slices.py
+  FedSimCore/training/state_tree.py
   FedSimCore/training/stopping.py
   FedSimCore/training/task.py
-  FedSimCore/training/tensor_files.py
   FedSimCore/volumes/__init__.py
   FedSimCore/volumes/crop.py
   FedSimCore/volumes/dicom.py
@@ -202,10 +245,12 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/worker/device.py
   FedSimCore/worker/engine.py
   FedSimCore/worker/exchange.py
+  FedSimCore/worker/generating.py
   FedSimCore/worker/imaging.py
   FedSimCore/worker/interruption.py
   FedSimCore/worker/least_recently_used.py
   FedSimCore/worker/protocol/__init__.py
+  FedSimCore/worker/protocol/generated.py
   FedSimCore/worker/protocol/messages.py
   FedSimCore/worker/protocol/reading.py
   FedSimCore/worker/protocol/replies.py
@@ -233,9 +278,13 @@ set(FedSimCore_PYTHON_RESOURCES
   Resources/phantom/shape.json
   Resources/phantom/sites.json
   Resources/phantom/variants.json
+  Resources/recipes/enhancer.json
+  Resources/recipes/generator.json
+  Resources/recipes/semi-supervised.json
   Resources/recipes/shape-generator.json
   Resources/shape/README.md
   Resources/shape/builtin.json
   Resources/shape/heart.safetensors
   Resources/shape/mode_words.json
+  Resources/training/costs.json
   )
