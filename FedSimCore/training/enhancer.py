@@ -239,8 +239,10 @@ def _scanned(hearts: Hearts, generator: HeartGenerator, fixed: FixedMaterials, p
         progress(number, len(hearts), "scanning hearts with fixed materials")
         scan = fixed.scan(Volume(label.numpy(), generator.grid))
         scans.append(generator.intensity.clip(torch.from_numpy(scan.array)).half()[None])
+    if not scans:
+        return torch.zeros(0, 1, *generator.grid.shape, dtype=torch.float16)
     progress(len(hearts), len(hearts), "scanning hearts with fixed materials")
-    return torch.stack(scans) if scans else torch.zeros(0, 1, *generator.grid.shape, dtype=torch.float16)
+    return torch.stack(scans)
 
 
 def _fixed_materials(config: EnhancerConfig) -> FixedMaterials:

@@ -99,7 +99,8 @@ def read_hearts(cases: Sequence[Case], on: WorkingGrid, progress: Progress, *, l
         for path, wanted in ((case.label, labels), (case.image, images)):
             if wanted and path is not None:
                 checksums[f"{case.id} {'label' if path == case.label else 'image'}"] = checksum_of(path)
-    progress(len(cases), len(cases), "reading cases")
+    if cases:
+        progress(len(cases), len(cases), "reading cases")
     empty = (0, on.size, on.size, on.size)
     all_labels = [label for label, _ in read if label is not None]
     all_images = [image for _, image in read if image is not None]
