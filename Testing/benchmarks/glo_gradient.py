@@ -2,8 +2,7 @@
 
 The same generator is trained on the same phantoms for the same steps with the boundary gradient and with the paper's
 finite differences: time of a step, and loss reached. Times are of the processor, all threads added up: they don't
-depend on what else the machine does. With the boundary gradient it is then trained on a larger cohort: how well latents
-reconstruct the hearts it was trained on, and, fitted alone, hearts it has not seen.
+depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -21,11 +20,7 @@ from FedSimCore.benchmarks.machine import machine
 from FedSimCore.cohorts.case import Case, Cohort
 from FedSimCore.cohorts.phantom import make_label_map
 from FedSimCore.cohorts.table import write_cohort
-from FedSimCore.generation.generator_file import GeneratorHeader, HeartGenerator, TrainingCase
-from FedSimCore.generation.latent_fit import fit_latents
-from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.progress import silent
-from FedSimCore.training.hearts import WorkingGrid, read_hearts
 from FedSimCore.training.shape_generator import ShapeGeneratorTask, build
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 from FedSimCore.volumes.io import write_label_map
@@ -33,7 +28,6 @@ from FedSimCore.volumes.io import write_label_map
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = {"adult": 0.5, "congenital-mild": 0.25, "congenital-severe": 0.25}
 RACED = 8
-UNSEEN_SEED = 700_000
 GRADIENTS = ("boundary", "finite-differences")
 
 
@@ -110,81 +104,26 @@ def compare_steps(report: Report, cohort: Path, size: int, spacing_mm: float) ->
     report.goals.append(Goal(f"step with boundary gradient, times as fast, {size} cubed", ratio, 5))
 
 
-def as_generator(learner: ShapeGeneratorTask, size: int, spacing_mm: float) -> HeartGenerator:
-    """Return what was learnt as a generator with fixed materials, which has no material generator."""
-    model, latents = learner.voxels.model, learner.modules["latents"].vectors.weight.detach()  # type: ignore[union-attr]
-    header = GeneratorHeader(
-        coarse="fixed-materials",
-        latent_size=latents.shape[1],
-        hidden=(256, 128),
-        modes=model.mode_count,
-        shape_model_sha256=model.checksum,
-        size=size,
-        spacing_mm=spacing_mm,
-        cases=tuple(TrainingCase(id=name, site="phantoms") for name in learner.hearts.names),
-    )
-    shape = learner.modules["generator"]
-    return HeartGenerator(header, model, shape, None, latents, LatentNormal.fitted(latents))  # type: ignore[arg-type]
-
-
-def reconstruct(report: Report, folder: Path, count: int, size: int, spacing_mm: float, steps: int) -> None:
-    """Train on a cohort, then find latents of hearts that are not in it."""
-    cohort = phantoms(folder / f"train{count}", count, 600_000)
-    learner = task(cohort, size=size, spacing_mm=spacing_mm, steps=steps)
-    report.values["training on the cohort: CPU s a step"], _ = trained(learner, steps)
-    with torch.no_grad():
-        found = learner.evaluate()
-    report.goals.append(Goal(f"IoU of {count} training hearts, mean", found["train/iou"], 0.90))
-    report.values["IoU of the worst training heart"] = found["train/iou_worst"]
-    generator = as_generator(learner, size, spacing_mm)
-    cases = phantoms_of(phantoms(folder / "unseen", 16, UNSEEN_SEED))
-    labels = read_hearts(cases, WorkingGrid(size, spacing_mm), silent, labels=True, images=False).labels
-    assert labels is not None
-    began = time.process_time()
-    fitted = fit_latents(generator, labels)
-    report.values["fitting a latent, CPU s a heart"] = (time.process_time() - began) / len(labels)
-    report.values[f"IoU of {len(labels)} unseen hearts, of the mean latent"] = float(fitted.start_iou.mean())
-    report.values[f"IoU of {len(labels)} unseen hearts, latents fitted"] = float(fitted.iou.mean())
-    report.values["IoU of the worst unseen heart"] = float(fitted.iou.min())
-    report.values["Mahalanobis distance of fitted latents, median"] = float(
-        generator.normal.mahalanobis(fitted.latents).median()
-    )
-    for site in SHARES:
-        own = torch.tensor([case.site == site for case in cases])
-        report.values[f"IoU of unseen hearts, {site}"] = float(fitted.iou[own].mean())
-
-
-def phantoms_of(cohort: Path) -> list[Case]:
-    """Return the cases of a cohort that was written before."""
-    from FedSimCore.cohorts import read_cohort
-
-    return list(read_cohort(cohort).cases)
-
-
 def main() -> None:
     """Measure and write Testing/results/glo_gradient.{json,md}."""
     parser = argparse.ArgumentParser(prog="python -m Testing.benchmarks.glo_gradient", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder for phantoms; kept")
     parser.add_argument("--size", type=int, default=64, help="voxels along each side of the working grid of 160 mm")
-    parser.add_argument("--steps", type=int, default=300, help="of the comparison")
-    parser.add_argument("--hearts", type=int, default=48, help="of the cohort that is reconstructed")
-    parser.add_argument("--training-steps", type=int, default=2000, help="on that cohort")
+    parser.add_argument("--steps", type=int, default=150, help="of the comparison")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "results")
     options = parser.parse_args()
     size, spacing_mm = options.size, 160.0 / options.size
     report = Report(
-        "Generative latent optimization: gradients, and hearts reconstructed",
+        "Generative latent optimization with either gradient",
         {
             "working grid": f"{size} cubed, {spacing_mm:g} mm",
             "comparison": f"{RACED} phantoms, {options.steps} steps of 4",
-            "cohort": f"{options.hearts} phantoms of three sites, {options.training_steps} steps of 4",
             "threads": torch.get_num_threads(),
         },
     )
     raced = phantoms(options.data / "raced", RACED, 500_000)
     compare_gradients(report, raced, size, spacing_mm, options.steps)
     compare_steps(report, raced, 128, 1.25)
-    reconstruct(report, options.data, options.hearts, size, spacing_mm, options.training_steps)
     command = " ".join(["python -m Testing.benchmarks.glo_gradient", *sys.argv[1:]])
     for path in write_report(report, machine(("torch", "numpy", "scipy")), options.out, "glo_gradient", command):
         print(path)
