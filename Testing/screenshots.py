@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,69 @@ def compare(camera: Photographer, scan: Any) -> None:
     panel.ui.backButton.click()
 
 
+def train(camera: Photographer) -> None:
+    """Two trainings of the shape generator side by side, and a third that runs."""
+    from FedSimCore.cohorts.phantom import make_cohort
+
+    panel = camera.panel_named("TrainPanel")
+    with tempfile.TemporaryDirectory() as name:
+        cohort, folder = Path(name) / "hearts", Path(name) / "runs"
+        make_cohort("adult", 4, 0, cohort, spacing_mm=2.5)
+        panel.ui.folderEdit.currentPath = str(folder)
+        form = panel.setup.form
+        for run, rate, steps in (("rate-0.001", 0.001, 60), ("rate-0.003", 0.003, 60), ("longer", 0.003, 20_000)):
+            panel.setup.choose("shape-generator")
+            values = {"cohort": str(cohort), "size": 48, "spacing_mm": 4.0, "learning_rate": rate, "steps": steps}
+            for field, value in {**values, "picture_every": 10, "evaluate_every": 10, "report_every": 1}.items():
+                form.set(field, value)
+            panel.setup.name = run
+            panel.ui.keepNewBox.checked = False
+            panel.ui.startButton.click()
+            state = "running" if run == "longer" else "finished"
+            camera.until(lambda run=run, state=state: panel.state_of(folder / run) == state)
+        camera.until(lambda: panel.status.step >= 30)
+        panel.table.choose([folder / "longer", folder / "rate-0.003", folder / "rate-0.001"])
+        panel.ui.newSection.collapsed = True
+        panel.ui.chartButton.click()
+        camera.take("train")
+        panel.ui.stopButton.click()
+        camera.until(lambda: panel.state_of(folder / "longer") == "stopped")
+        panel.ui.newSection.collapsed = False
+        panel.ui.moreBox.collapsed = True
+        camera.take("train_form")
+        panel.ui.chartButton.click()
+
+
+def generator(camera: Photographer) -> None:
+    """A heart of a trained model, on its way between two; the model that ships, or else no picture."""
+    from FedSimSlicerLib.generator_section import shipped_model
+
+    folder = shipped_model()
+    if folder is None:
+        print("there is no Resources/models to take a picture of")
+        return
+    panel = camera.panel_named("ExplorePanel")
+    for name in ("shape", "pose", "region"):
+        getattr(panel.ui, f"{name}Section").collapsed = True
+    panel.ui.generatorSection.collapsed = False
+    section = panel.generator
+    section.ui.modelEdit.currentPath = str(folder)
+    section.open()
+    camera.until(lambda: section.model is not None)
+    for button in (section.ui.firstButton, section.ui.secondButton):
+        before = section.shown
+        section.ui.sampleButton.click()
+        camera.until(lambda before=before: section.shown is not before)
+        button.click()
+    section.ui.walkSlider.value = 40
+    camera.until(lambda: section.shown.trust is not None)
+    section.choose_site(section.model.sites[0])
+    camera.until(lambda: not camera.session.worker.busy("preview"))
+    camera.take("generator")
+    section.choose_site("")
+    camera.session.state.live_preview = False
+
+
 def set_up(camera: Photographer) -> None:
     """What is shown while packages are missing."""
     from FedSimSlicerLib.dependencies import requirements
@@ -178,6 +242,8 @@ def main() -> None:
         compare(camera, scan)
         camera.panel_named("ExportPanel")
         camera.take("export")
+        train(camera)
+        generator(camera)
         set_up(camera)
     finally:
         camera.session.worker.close(wait_s=10)

@@ -19,11 +19,11 @@ from FedSimSlicerLib.widget_values import WheelGuard, silenced
 from FedSimSlicerLib.worker_service import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from FedSimCore.generation.trust import Trust
     from FedSimCore.shape.parameters import HeartParameters
-    from FedSimCore.worker.protocol import GeneratedHeartResult, OpenModelResult
+    from FedSimCore.worker.protocol import GeneratedHeartResult, MeasureResult, OpenModelResult
     from FedSimSlicerLib.session import Session
     from FedSimSlicerLib.state import ModuleState
     from FedSimSlicerLib.worker_events import RequestDone, RequestFailed
@@ -58,6 +58,7 @@ class GeneratorSection:
         self._ends: list[tuple[float, ...] | None] = [None, None]
         self._asked = ""
         self._waiting = False
+        self._names: dict[str, str] = {}
         self.widget = slicer.util.loadUI(resource_path("UI/GeneratorSection.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.ui.modelEdit.filters = ctk.ctkPathLineEdit.Dirs
@@ -80,7 +81,7 @@ class GeneratorSection:
             self._refresh()
             return
         self._asked, self.model, self.shown, self._ends = folder, None, None, [None, None]
-        self._choose_site(PHYSICS)
+        self.choose_site(PHYSICS)
         self._ask(OpenModelTask(folder=folder), self._take_model)
 
     def close(self) -> None:
@@ -111,8 +112,12 @@ class GeneratorSection:
         ui.firstButton.connect("clicked()", lambda: self._keep(0))
         ui.secondButton.connect("clicked()", lambda: self._keep(1))
         ui.walkSlider.connect("valueChanged(int)", lambda _value: self._on_walk())
-        ui.siteBox.connect("activated(int)", lambda _index: self._choose_site(ui.siteBox.currentData))
+        ui.siteBox.connect("activated(int)", lambda _index: self.choose_site(ui.siteBox.currentData))
         ui.nearestButton.connect("clicked()", self._show_nearest)
+        self._session.live.measured.connect(self._name_measurements)
+
+    def _name_measurements(self, result: MeasureResult) -> None:
+        self._names = {row.key: row.name for row in result.rows}
 
     def _on_folder(self, path: str) -> None:
         self._settings.setValue(MODEL_SETTING, path.strip())
@@ -200,14 +205,16 @@ class GeneratorSection:
             slider.value = 100 * end
         self._refresh()
 
-    def _choose_site(self, site: str) -> None:
+    def choose_site(self, site: str) -> None:
+        """Let a site's enhancer make the quick CT, or the scan's physics (:data:`PHYSICS`)."""
+        choose(self.ui.siteBox, site)
         state = self._session.state
         if state is not None and site != PHYSICS:
             state.live_preview = True
-        self._enhance(site)
+        self._enhance()
 
-    def _enhance(self, site: str | None = None) -> None:
-        site = self.ui.siteBox.currentData if site is None else site
+    def _enhance(self) -> None:
+        site = self.ui.siteBox.currentData
         latent = None if self.shown is None else self.shown.latent
         wanted = Enhancement(self._asked, site, latent) if site else None
         self._session.live.enhance_with(wanted)
@@ -251,7 +258,7 @@ class GeneratorSection:
         elif made.trust is None:
             self.ui.trustLabel.text = _("Measured when the slider rests.")
         else:
-            self.ui.trustLabel.text = trust_text(made.trust, made.concerns)
+            self.ui.trustLabel.text = trust_text(made.trust, made.concerns, self._names)
         self.ui.nearestButton.enabled = made.trust is not None and not moved
 
 
@@ -271,8 +278,8 @@ def model_text(model: OpenModelResult) -> str:
     return told.format(stage=model.stage.capitalize(), count=len(model.cases), sites=sites)
 
 
-def trust_text(trust: Trust, concerns: tuple[str, ...]) -> str:
-    """Return a heart's figures in words."""
+def trust_text(trust: Trust, concerns: tuple[str, ...], measurements: Mapping[str, str]) -> str:
+    """Return a heart's figures in words; measurements are called by their names."""
     nearest = trust.nearest_shape
     lines = [
         _("Nearest training case: {case}, {distance:.1f} {unit} away, {ratio:.1f} times what is usual.").format(
@@ -283,7 +290,12 @@ def trust_text(trust: Trust, concerns: tuple[str, ...]) -> str:
         ),
     ]
     if trust.outside_norms:
-        names = ", ".join(f"{name} {verdict}" for name, verdict in trust.outside_norms.items())
+        found = trust.outside_norms.items()
+        names = ", ".join(f"{measurements.get(key, key)} {_verdict_text(verdict)}" for key, verdict in found)
         lines.append(_("Outside the norms: {names}.").format(names=names))
     lines += [f"⚠ {sentence}" for sentence in concerns]
     return "\n".join(lines)
+
+
+def _verdict_text(verdict: str) -> str:
+    return _("low") if verdict == "low" else _("high")

@@ -139,14 +139,18 @@ class TrainPanel:
         self._enable()
 
     def _show_chosen(self) -> None:
-        seen, status = self._seen, self._status
+        seen, status = self._seen, self.status
         waiting = seen.starting.get(self.table.chosen[0]) if self.table.chosen else None
         may_touch_scene = self._session.state is not None
         self.progress.show(status, waiting, seen, may_touch_scene)
         self.comparison.show(seen.comparison)
 
+    def state_of(self, path: Path) -> str | None:
+        """Return the state in which a run was seen last; None if it was not."""
+        return next((row.state for row in self._seen.rows if Path(row.path) == path), None)
+
     @property
-    def _status(self) -> RunStatus | None:
+    def status(self) -> RunStatus | None:
         """The state of the run that was chosen last."""
         chosen = self.table.chosen
         return next((row for row in self._seen.rows if chosen and Path(row.path) == chosen[0]), None)
@@ -195,6 +199,7 @@ class TrainPanel:
         folder = self.folder / name
         self._do(lambda: self.runs.begin(recipe, folder, settings, keep))
         self._choose_next = folder
+        self.ui.newSection.collapsed = True  # what comes of it is below
 
     def _stop(self) -> None:
         states = {Path(row.path): row.state for row in self._seen.rows}

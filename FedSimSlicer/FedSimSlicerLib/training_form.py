@@ -52,7 +52,7 @@ class _Row:
         """Show the value, marked where it is not the recipe's."""
         changed = value != self.field.default
         self._show(value, changed)
-        self.reset.setVisible(changed)
+        self.reset.setVisible(changed and not self.field.required)
 
     def tell(self, reason: str) -> None:
         """Tell what is wrong with the value, or that nothing is."""
@@ -321,6 +321,7 @@ class TrainingForm:
         row.reset.connect("clicked()", lambda: self._reset_field(row))
         label = qt.QLabel(field.label)
         label.wordWrap = True
+        label.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.MinimumExpanding)
         label.toolTip = field.full_tip()
         label.setBuddy(row.widget)
         grid.addWidget(label, line, 0)

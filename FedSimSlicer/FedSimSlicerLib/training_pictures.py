@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from FedSimCore.runs.events import Pictured
 
 
-class FittingPicture(qt.QLabel):
-    """A picture as wide as there is room, never larger than it is."""
+LEAST_HEIGHT = 150
+"""A wide picture is this high, if it is so high at all, and scrolls to and fro."""
+
+
+class FittingPicture(qt.QScrollArea):
+    """A picture as wide as there is room, never larger than it is; one that would be very low scrolls to and fro."""
 
     def __init__(self) -> None:
-        qt.QLabel.__init__(self)
-        self.setAlignment(qt.Qt.AlignCenter)
-        self.setMinimumSize(1, 1)
+        qt.QScrollArea.__init__(self)
+        self._label = qt.QLabel()
+        self.setWidget(self._label)
+        self.setFrameShape(qt.QFrame.NoFrame)
+        self.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         self.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
         self._picture: Any = None
 
@@ -34,18 +40,23 @@ class FittingPicture(qt.QLabel):
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Fit the picture to the new width."""
-        qt.QLabel.resizeEvent(self, event)
+        qt.QScrollArea.resizeEvent(self, event)
         self._fit()
 
     def _fit(self) -> None:
         if self._picture is None or self._picture.isNull():
-            self.clear()
+            self._label.clear()
             self.setFixedHeight(1)
             return
-        width = min(max(1, self.width), self._picture.width())
-        scaled = self._picture.scaledToWidth(width, qt.Qt.SmoothTransformation)
-        self.setFixedHeight(scaled.height())
-        self.setPixmap(scaled)
+        room, height = max(1, self.width), self._picture.height()
+        fitting = room * height / self._picture.width()
+        scaled = self._picture.scaledToHeight(
+            round(min(height, max(fitting, LEAST_HEIGHT))), qt.Qt.SmoothTransformation
+        )
+        self._label.setPixmap(scaled)
+        self._label.resize(scaled.width(), scaled.height())
+        bar = self.horizontalScrollBar().sizeHint.height() if scaled.width() > room else 0
+        self.setFixedHeight(scaled.height() + bar)
 
 
 class TrainingPictures:

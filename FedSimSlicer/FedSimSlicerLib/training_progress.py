@@ -146,7 +146,7 @@ class TrainingProgress:
 
 def progress_text(status: RunStatus) -> str:
     """Return how a run goes, in a few lines."""
-    done = _("Step {step} of {total}").format(step=status.step, total=status.total)
+    done = _("step {step} of {total}").format(step=status.step, total=status.total)
     parts = [f"{status.name}: {state_text(status.state)}", done]
     if status.seconds_left is not None and status.state == "running" and status.step < status.total:
         parts.append(_("about {time} left").format(time=duration_text(status.seconds_left)))

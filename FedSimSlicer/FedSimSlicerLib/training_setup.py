@@ -63,12 +63,22 @@ class TrainingSetup:
         self._timer.connect("timeout()", self._estimate)
         ui.keepNewBox.checked = settings.value(KEEP_SETTING, "yes") != "no"
         ui.keepNewBox.connect("toggled(bool)", lambda on: settings.setValue(KEEP_SETTING, "yes" if on else "no"))
-        ui.recipeBox.connect("activated(int)", lambda _index: self._choose(ui.recipeBox.currentData))
+        ui.recipeBox.connect("activated(int)", lambda _index: self.choose(ui.recipeBox.currentData))
         ui.resetButton.connect("clicked()", self.form.reset)
         ui.startButton.connect("clicked()", self.start)
         ui.nameEdit.connect("textEdited(QString)", self._on_name)
         self.form.changed.connect(self._on_changed)
-        self._choose(next(iter(shipped_recipes())))
+        self.choose(_shipped_in_order()[0])
+
+    @property
+    def name(self) -> str:
+        """What the run will be called."""
+        return str(self._ui.nameEdit.text)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._ui.nameEdit.text = name
+        self._on_name(name)
 
     def show_runs(self, names: Sequence[str], runs: Sequence[tuple[Path, str]]) -> None:
         """Take note of the runs that there are: their names are taken, and their pace tells how long the next takes.
@@ -90,7 +100,7 @@ class TrainingSetup:
         self._tell("")
         try:
             config = self.form.config()
-            name = _checked_name(self._ui.nameEdit.text)
+            name = _checked_name(self.name)
         except ConfigError as error:
             self._open_folded(error.fields)
             self._tell(_("Not started: {reasons}.").format(reasons=_in_words(self.form, error.fields)))
@@ -122,7 +132,8 @@ class TrainingSetup:
         self._refresh()
         self._tell(str(error))
 
-    def _choose(self, recipe: str) -> None:
+    def choose(self, recipe: str) -> None:
+        """Show a recipe: one that ships, a file, or a file that is asked for (:data:`FROM_FILE`)."""
         if recipe == FROM_FILE:
             name = qt.QFileDialog.getOpenFileName(self._ui.recipeBox, _("Recipe"), "", _("Recipes (*.json)"))
             name = name[0] if isinstance(name, list | tuple) else name
@@ -146,7 +157,7 @@ class TrainingSetup:
         self._suggest_name()
 
     def _list_recipes(self) -> None:
-        items = [(name, name) for name in shipped_recipes()]
+        items = [(name, name) for name in _shipped_in_order()]
         items += [(Path(file).stem, file) for file in self._files]
         fill_combo_box(self._ui.recipeBox, [*items, (_("From a file..."), FROM_FILE)])
         choose(self._ui.recipeBox, self._recipe)
@@ -187,7 +198,7 @@ class TrainingSetup:
         try:
             config = self.form.peek()
         except ConfigError:
-            self._ui.estimateLabel.text = ""
+            self._show_estimate(None)
             return
         earlier = [RunFolder(path) for path, _state in self._earlier]
         self._background.run(
@@ -196,6 +207,13 @@ class TrainingSetup:
 
     def _show_estimate(self, found: Estimate | None) -> None:
         self._ui.estimateLabel.text = "" if found is None else estimate_text(found)
+        self._ui.estimateLabel.visible = found is not None
+
+
+def _shipped_in_order() -> list[str]:
+    """Return the names of the recipes that ship in the order in which one trains."""
+    kinds = list(KINDS)
+    return sorted(shipped_recipes(), key=lambda name: (kinds.index(name) if name in kinds else len(kinds), name))
 
 
 def estimate_text(found: Estimate) -> str:

@@ -141,6 +141,7 @@ class ComparisonTable:
                 table.item(row, 1 + column).setToolTip(f"{names[column]}: {text}")
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.resizeRowsToContents()
         _fit_height(table, most=20)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -28,19 +27,14 @@ def begin(train, small_recipe, wait_for):
     """Start a training by the form and its button; returns its folder."""
 
     def start(name="run", keep=True, **changes):
-        train.setup._choose(str(small_recipe(name, **changes)))
-        train.ui.nameEdit.text = name
-        train.setup._own_name = True
+        train.setup.choose(str(small_recipe(name, **changes)))
+        train.setup.name = name
         train.ui.keepNewBox.checked = keep
         train.ui.startButton.click()
         wait_for(lambda: train.folder / name in train.table.paths, seconds=30)
         return train.folder / name
 
     return start
-
-
-def state_of(panel, path):
-    return next((row.state for row in panel._seen.rows if Path(row.path) == path), None)
 
 
 def cell(panel, path, column):
@@ -55,7 +49,7 @@ def test_an_empty_folder_says_what_to_do(train):
 
 
 def test_nothing_starts_without_a_cohort_and_the_field_says_why(train, messages, wait_for, tmp_path):
-    train.setup._choose("shape-generator")
+    train.setup.choose("shape-generator")
     train.setup.form.rows["cohort"].widget.currentPath = ""
     train.ui.startButton.click()
     assert messages[-1] == "Not started: Cohort is missing."
@@ -70,11 +64,11 @@ def test_a_training_is_started_watched_and_finished(train, begin, wait_for, appl
     path = begin(steps=24)
     assert train.table.chosen == (path,)
     assert cell(train, path, 1) == "starting"
-    wait_for(lambda: state_of(train, path) == "finished")
+    wait_for(lambda: train.state_of(path) == "finished")
     assert cell(train, path, 1) == "finished"
     assert cell(train, path, 2) == "24/24"
     assert float(cell(train, path, 4)) < 1.0
-    wait_for(lambda: "Step 24 of 24" in train.ui.stateLabel.text)
+    wait_for(lambda: "step 24 of 24" in train.ui.stateLabel.text)
     assert train.ui.progressBar.value == 1000
     # Pictures came on the way, the newest is shown.
     assert train.ui.pictureSlider.maximum == 1
@@ -90,30 +84,30 @@ def test_a_training_is_started_watched_and_finished(train, begin, wait_for, appl
 
 def test_a_run_is_stopped_with_a_checkpoint_and_resumed_to_its_end(train, begin, wait_for):
     path = begin(steps=100_000)
-    wait_for(lambda: state_of(train, path) == "running" and train._status.step > 3)
+    wait_for(lambda: train.state_of(path) == "running" and train.status.step > 3)
     wait_for(lambda: "left" in train.ui.stateLabel.text)
     train.ui.stopButton.click()
-    wait_for(lambda: state_of(train, path) == "stopped")
-    done = train._status.step
-    assert train._status.checkpoint_step == done
+    wait_for(lambda: train.state_of(path) == "stopped")
+    done = train.status.step
+    assert train.status.checkpoint_step == done
     assert train.ui.resumeButton.enabled
     train._start_again([f"steps={done + 5}"])
-    wait_for(lambda: state_of(train, path) == "finished")
-    assert train._status.step == done + 5
+    wait_for(lambda: train.state_of(path) == "finished")
+    assert train.status.step == done + 5
 
 
 def test_runs_are_found_again_by_another_panel(train, begin, wait_for, session, shared_module):
     from FedSimSlicerLib.train_panel import TrainPanel
 
     path = begin(steps=100_000)
-    wait_for(lambda: state_of(train, path) == "running" and train._status.step > 3)
+    wait_for(lambda: train.state_of(path) == "running" and train.status.step > 3)
     other = TrainPanel(session, shared_module.panel._resource_path)
     try:
         wait_for(lambda: other.table.paths == (path,))
         assert other.folder == train.folder, "the folder is remembered"
         wait_for(lambda: "running" in other.ui.stateLabel.text)
         other.ui.stopButton.click()
-        wait_for(lambda: state_of(train, path) == "stopped")
+        wait_for(lambda: train.state_of(path) == "stopped")
     finally:
         other.close()
 
@@ -121,24 +115,24 @@ def test_runs_are_found_again_by_another_panel(train, begin, wait_for, session, 
 @pytest.mark.parametrize("keep", [True, False])
 def test_when_slicer_ends_a_run_goes_on_or_is_saved_as_the_user_said(train, begin, wait_for, keep):
     path = begin(keep=keep, steps=100_000)
-    wait_for(lambda: state_of(train, path) == "running" and train._status.step > 3)
+    wait_for(lambda: train.state_of(path) == "running" and train.status.step > 3)
     assert train.ui.keepBox.checked == keep
     train._on_quit()
     if keep:
         time.sleep(1.0)
-        assert state_of(train, path) == "running"
+        assert train.state_of(path) == "running"
         train.ui.keepBox.click()
         wait_for(lambda: not train.runs.keeps(path))
         train._on_quit()
-    wait_for(lambda: state_of(train, path) == "stopped")
-    assert train._status.checkpoint_step == train._status.step
+    wait_for(lambda: train.state_of(path) == "stopped")
+    assert train.status.checkpoint_step == train.status.step
 
 
 def test_a_training_that_cannot_begin_says_why(train, small_recipe, wait_for, messages, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     recipe = small_recipe("bad")
-    train.setup._choose(str(recipe))
+    train.setup.choose(str(recipe))
     train.setup.form.rows["cohort"].widget.currentPath = str(empty)
     train.ui.startButton.click()
     wait_for(lambda: messages and "did not start" in messages[-1])
@@ -164,7 +158,7 @@ def test_curves_of_several_runs_are_drawn_in_one_chart_and_compared(train, runs_
     table = chart.GetNthPlotSeriesNode(0).GetTableNode()
     assert list(arrayFromTableColumn(table, "Step")) == list(range(1, 9))
     losses = arrayFromTableColumn(table, "loss")
-    assert losses[-1] == pytest.approx(train._status.metrics["loss"])
+    assert losses[-1] == pytest.approx(train.status.metrics["loss"])
     train.table.choose([one, other])
     wait_for(lambda: chart.GetNumberOfPlotSeriesNodes() == 2)
     names = {chart.GetNthPlotSeriesNode(n).GetName() for n in range(2)}
@@ -242,7 +236,7 @@ def test_training_asks_for_its_packages_and_starts_when_they_are_there(train, sm
     monkeypatch.setattr(installer, "install", lambda: lacking.clear() or "")
     monkeypatch.setattr(train.libraries, "_complete", False)
     assert not train.libraries.widget.isVisible()
-    train.setup._choose(str(small_recipe(steps=6)))
+    train.setup.choose(str(small_recipe(steps=6)))
     train.ui.startButton.click()
     wait_for(lambda: train.libraries.widget.isVisible())
     assert "lightning-fabric 2.4 or later" in train.libraries.ui.missingLabel.text
@@ -250,13 +244,13 @@ def test_training_asks_for_its_packages_and_starts_when_they_are_there(train, sm
     train.libraries.ui.installButton.click()
     wait_for(lambda: len(train.table.paths) == 1)
     assert not train.libraries.widget.isVisible()
-    wait_for(lambda: state_of(train, train.table.paths[0]) == "finished")
+    wait_for(lambda: train.state_of(train.table.paths[0]) == "finished")
 
 
 def test_a_name_that_is_taken_or_no_folder_is_refused(train, runs_folder, small_recipe, wait_for, messages):
     path = runs_folder("one")
     wait_for(lambda: train.table.paths == (path,))
-    train.setup._choose(str(small_recipe()))
+    train.setup.choose(str(small_recipe()))
     train.ui.nameEdit.text = "one"
     train.ui.startButton.click()
     wait_for(lambda: "holds a run already" in messages[-1])
