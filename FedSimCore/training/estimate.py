@@ -192,6 +192,11 @@ def _slices(config: Any) -> Units:
     return Units(pixels * widths, pixels * layers, float(size) ** 3)
 
 
+def _hearts_of_a_model(config: Any) -> Units:
+    voxels = float(_model_size(config.model)) ** 3
+    return Units(voxels, voxels, voxels)
+
+
 def _model_size(path: Path) -> int:
     """Return the voxels along each side of a generator's working grid, or the usual number where it cannot be read."""
     files = (path / "generator.safetensors", path / "model" / "generator.safetensors")
@@ -212,4 +217,5 @@ _UNITS: Mapping[str, Callable[[Any], Units]] = {
     "shape-generator": _hearts,
     "generator": _hearts,
     "enhancer": _slices,
+    "semi-supervised": _hearts_of_a_model,
 }

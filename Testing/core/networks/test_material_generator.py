@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from FedSimCore.errors import InputError
-from FedSimCore.networks.material_generator import MaterialGenerator
+from FedSimCore.networks.material_generator import MaterialGenerator, UpsampledConvolution
 
 
 def latents(count):
@@ -20,7 +20,8 @@ def test_the_layers_are_the_papers():
         (128, 256, 3, 3, 3),
         (1, 128, 5, 5, 5),
     ]
-    assert [m.scale_factor for m in generator.modules() if isinstance(m, nn.Upsample)] == [4, 2, 2]
+    assert [m.scale_factor for m in generator.modules() if isinstance(m, nn.Upsample)] == [4, 2]
+    assert [m for m in generator.modules() if isinstance(m, UpsampledConvolution)] == convolutions[2:]
     by_hand = (32 * 256 * 27 + 256) + 2 * 256 + (256 * 128 * 27 + 128) + 2 * 128 + (128 * 125 + 1)
     assert sum(p.numel() for p in generator.parameters()) == by_hand == 1_123_073
 
@@ -42,7 +43,7 @@ def test_with_three_kernels_of_3_the_central_planes_are_equal_and_with_the_defau
         map_ = generator(latents(2)).detach()
         return float((map_.select(axis, 7) - map_.select(axis, 8)).abs().max())
 
-    assert difference(MaterialGenerator(kernels=(3, 3, 3))) == 0
+    assert difference(MaterialGenerator(kernels=(3, 3, 3))) < 1e-6
     assert difference(MaterialGenerator()) > 0.01
 
 
@@ -79,3 +80,17 @@ def test_latents_of_another_size_and_even_kernels_are_refused():
         MaterialGenerator()(torch.zeros(2, 31))
     with pytest.raises(InputError, match=r"three odd kernels, not \(3, 3, 4\)"):
         MaterialGenerator(kernels=(3, 3, 4))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_upsampling_and_convolution_in_one_are_both_one_after_the_other(kernel):
+    layer = UpsampledConvolution(3, 2, kernel).double()
+    x = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    fine = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    expected = torch.nn.functional.conv3d(fine, layer.weight, layer.bias, padding=kernel // 2)
+    made = layer(x)
+    assert made.shape == (2, 2, 8, 10, 12)
+    assert torch.allclose(made, expected, atol=1e-12)
+    probe = torch.randn(made.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found, wanted = (torch.autograd.grad((y * probe).sum(), (x, layer.weight, layer.bias)) for y in (made, expected))
+    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(found, wanted, strict=True))

@@ -111,7 +111,7 @@ def test_the_way_to_the_material_is_that_of_finite_differences(ct_cohort, enhanc
         module.eval()
     cases, index, real = task._load_unlabelled([0])
     regions = task.hearts.voxels.probabilities(task.modules["shape"](task.modules["latents"](cases))).detach()
-    bias = task.modules["material"].layers[9].bias
+    bias = task.modules["material"].layers.get_submodule("9").bias
 
     def loss():
         coarse = task.hearts.coarse(task.modules, task.modules["latents"](cases))
