@@ -172,14 +172,8 @@ def train(camera: Photographer) -> None:
         panel.ui.chartButton.click()
 
 
-def generator(camera: Photographer) -> None:
-    """A heart of a trained model, on its way between two; the model that ships, or else no picture."""
-    from FedSimSlicerLib.generator_section import shipped_model
-
-    folder = shipped_model()
-    if folder is None:
-        print("there is no Resources/models to take a picture of")
-        return
+def generator(camera: Photographer, folder: Path) -> None:
+    """A heart of a trained model, on the way between two, seen as a site's scanner would."""
     panel = camera.panel_named("ExplorePanel")
     for name in ("shape", "pose", "region"):
         getattr(panel.ui, f"{name}Section").collapsed = True
@@ -195,7 +189,7 @@ def generator(camera: Photographer) -> None:
         button.click()
     section.ui.walkSlider.value = 40
     camera.until(lambda: section.shown.trust is not None)
-    section.choose_site(section.model.sites[0])
+    section.choose_site(next(iter(section.model.sites), ""))
     camera.until(lambda: not camera.session.worker.busy("preview"))
     camera.take("generator")
     section.choose_site("")
@@ -231,9 +225,12 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(prog="python -m Testing.screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots")
+    parser.add_argument("--model", type=Path, help="folder of a trained model; by default the one that ships, if any")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     camera = Photographer(options.out)
+    from FedSimSlicerLib.generator_section import shipped_model
+
     try:
         explore(camera)
         scan, labels = camera.load_patient()
@@ -243,7 +240,9 @@ def main() -> None:
         camera.panel_named("ExportPanel")
         camera.take("export")
         train(camera)
-        generator(camera)
+        model = options.model or shipped_model()
+        if model is not None:
+            generator(camera, model)
         set_up(camera)
     finally:
         camera.session.worker.close(wait_s=10)

@@ -300,8 +300,10 @@ class TrainingForm:
         self.changed.emit()
 
     def _build(self, fields: list[TrainingField]) -> None:
-        for page in self._pages:
-            page.hide()
+        for layout, page in zip(self._layouts, self._pages, strict=False):
+            layout.removeWidget(page)
+            # A section that is opened shows all its children, until the event loop has deleted them.
+            page.setParent(None)
             page.deleteLater()
         self.rows = {}
         self._pages = []

@@ -11,6 +11,7 @@ import qt
 from slicer.i18n import tr as _
 
 from FedSimCore.errors import FedSimError, InputError
+from FedSimCore.files import read_json
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.training.estimate import Estimate, estimate
 from FedSimCore.training.recipes import KINDS, ConfigError, read_recipe, shipped_recipes
@@ -61,7 +62,7 @@ class TrainingSetup:
         self._timer.setSingleShot(True)
         self._timer.setInterval(ESTIMATE_AFTER_MS)
         self._timer.connect("timeout()", self._estimate)
-        ui.keepNewBox.checked = settings.value(KEEP_SETTING, "yes") != "no"
+        ui.keepNewBox.checked = settings.value(KEEP_SETTING, "no") == "yes"
         ui.keepNewBox.connect("toggled(bool)", lambda on: settings.setValue(KEEP_SETTING, "yes" if on else "no"))
         ui.recipeBox.connect("activated(int)", lambda _index: self.choose(ui.recipeBox.currentData))
         ui.resetButton.connect("clicked()", self.form.reset)
@@ -154,6 +155,7 @@ class TrainingSetup:
         self._list_recipes()
         summary = KINDS[self.form.kind].summary
         self._ui.recipeLabel.text = f"{summary[:1].upper()}{summary[1:]}."
+        self._ui.recipeLabel.toolTip = _comment(recipe)
         self._suggest_name()
 
     def _list_recipes(self) -> None:
@@ -208,6 +210,12 @@ class TrainingSetup:
     def _show_estimate(self, found: Estimate | None) -> None:
         self._ui.estimateLabel.text = "" if found is None else estimate_text(found)
         self._ui.estimateLabel.visible = found is not None
+
+
+def _comment(recipe: str) -> str:
+    """Return what the writer of a recipe's file says about it."""
+    content = read_json(shipped_recipes().get(recipe, Path(recipe)))
+    return str(content.get("comment", "")) if isinstance(content, dict) else ""
 
 
 def _shipped_in_order() -> list[str]:

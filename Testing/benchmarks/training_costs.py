@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 COSTS = ROOT / "Resources" / "training" / "costs.json"
 CASES = 6
+FEWEST = 6
+"""Steps after which a pace is known."""
 WIDTH_MM = 190.0
 """Of the working grid: every phantom fits in."""
 
@@ -90,12 +92,16 @@ def fitted(found: Sequence[Measured]) -> dict[str, float]:
     return {n: float(f"{v:.3g}") for n, v in zip(names, (*memory, time[0], time[1] / 1e6), strict=True)}
 
 
-def hearts_configs(recipe: str, cohort: Path) -> list[dict[str, Any]]:
+SIZES = ((32, 2), (32, 6), (48, 4), (64, 2), (64, 4), (96, 2))
+"""Voxels along each side of the working grid, and hearts in a step."""
+
+
+def hearts_configs(recipe: str, cohort: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> list[dict[str, Any]]:
     """Return small and middle-sized trainings of whole hearts."""
     common = {
         "recipe": recipe,
         "cohort": str(cohort),
-        "steps": 8,
+        "steps": FEWEST + 2,
         "report_every": 1,
         "evaluate_every": 1000,
         "picture_every": 1000,
@@ -103,11 +109,28 @@ def hearts_configs(recipe: str, cohort: Path) -> list[dict[str, Any]]:
         "threads": 1,
         "device": "cpu",
     }
-    sizes = ((32, 2), (32, 6), (48, 4), (64, 2), (64, 4), (96, 2))
     return [{**common, "size": size, "spacing_mm": WIDTH_MM / size, "batch_size": batch} for size, batch in sizes]
 
 
-RECIPES = {name: partial(hearts_configs, name) for name in ("shape-generator", "generator")}
+def enhancer_configs(cohort: Path) -> list[dict[str, Any]]:
+    """Return enhancers of several widths, of generators that were trained for a step, which decides nothing here."""
+    found = []
+    for size, channels, hidden, batch in ((64, 8, 32, 2), (64, 8, 32, 8), (64, 16, 64, 4), (128, 8, 32, 2)):
+        run = cohort.parent / f"generator-of-{size}"
+        if not run.exists():
+            (fields,) = (f for f in hearts_configs("generator", cohort, ((size, 2),)))
+            measure({**fields, "steps": FEWEST}, run)
+        common = {name: value for name, value in fields.items() if name not in ("size", "spacing_mm")}
+        changed = {"recipe": "enhancer", "generator": str(run), "site": "adult", "channels": channels, "hidden": hidden}
+        widths = {"discriminator_channels": 4 * channels, "batch_size": batch, "held_cases": 0}
+        found.append({**common, **changed, **widths})
+    return found
+
+
+RECIPES = {
+    **{name: partial(hearts_configs, name) for name in ("shape-generator", "generator")},
+    "enhancer": enhancer_configs,
+}
 
 
 def main() -> None:

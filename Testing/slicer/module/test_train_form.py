@@ -132,6 +132,18 @@ def test_a_reset_brings_everything_back_but_the_cohort(form):
     assert form.rows["gradient"].widget.currentText == "boundary"
 
 
+def test_another_recipe_takes_the_place_of_the_one_before(form):
+    before = form.rows["steps"].widget
+    form.rows["cohort"].widget.currentPath = "/somewhere"
+    main, more = form._layouts
+    counts = main.count(), more.count()
+    form.show({"recipe": "generator"}, "the test")
+    assert (main.count(), more.count()) == counts
+    assert before.window() is not form.rows["steps"].widget.window(), "the old page has left"
+    assert "material" in form.rows
+    assert form.changes == {"cohort": "/somewhere"}, "it is kept where the new recipe says nothing"
+
+
 def test_tab_goes_from_field_to_field_in_the_order_in_which_they_are_seen(form):
     names, widget = [], form.rows["cohort"].widget
     fields = {row.widget: name for name, row in form.rows.items()}
