@@ -143,7 +143,7 @@ def _seconds(
     for run in earlier:
         found = _pace_of(run, config, units)
         if found is not None:
-            return config.steps * found, f"from the pace of {run.name} on this computer"
+            return config.steps * found, f"from the pace of the run {run.name} on this computer"
     if costs is None:
         return None, "this recipe was never measured"
     if config.device == "cuda":

@@ -60,7 +60,7 @@ def test_time_comes_from_the_pace_of_an_earlier_run_scaled_by_the_work(cohort, t
     run = earlier_run(tmp_path / "before", small_config(cohort, size=20, batch_size=2), seconds_a_step=0.5)
     found = estimate(small_config(cohort, size=40, batch_size=3, steps=100), [run])
     assert found.seconds == pytest.approx(100 * 0.5 * 8 * 1.5)
-    assert found.seconds_from == "from the pace of before on this computer"
+    assert found.seconds_from == "from the pace of the run before on this computer"
 
 
 def test_without_an_earlier_run_it_says_where_the_time_was_measured(cohort):

@@ -79,7 +79,7 @@ def test_a_training_is_started_watched_and_finished(train, begin, wait_for, appl
     assert "finished after step 24" in train.ui.logEdit.plainText
     # The next one gets another name, and its time is estimated from this one's pace.
     assert train.ui.nameEdit.text == "run-1"
-    wait_for(lambda: "pace of run on this computer" in train.ui.estimateLabel.text)
+    wait_for(lambda: "pace of the run run on this computer" in train.ui.estimateLabel.text)
 
 
 def test_a_run_is_stopped_with_a_checkpoint_and_resumed_to_its_end(train, begin, wait_for):
