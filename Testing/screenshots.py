@@ -187,8 +187,9 @@ def generator(camera: Photographer, folder: Path) -> None:
         section.ui.sampleButton.click()
         camera.until(lambda before=before: section.shown is not before)
         button.click()
+    sampled = section.shown
     section.ui.walkSlider.value = 40
-    camera.until(lambda: section.shown.trust is not None)
+    camera.until(lambda: section.shown is not sampled and section.shown.trust is not None)
     section.choose_site(next(iter(section.model.sites), ""))
     camera.until(lambda: not camera.session.worker.busy("preview"))
     camera.take("generator")
