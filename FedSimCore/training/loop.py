@@ -196,6 +196,11 @@ class Loop:
         """Make one optimizer's step, in smaller parts if memory runs out."""
         random, buffers = random_state(self._task.generators), self._buffers()
         own = list(phase.samples)[self._fabric.global_rank :: self._fabric.world_size]
+        if len(phase.samples) < self._fabric.world_size:
+            raise TrainingError(
+                f"Step {self.step + 1} has {len(phase.samples)} cases for {self._fabric.world_size} devices, because "
+                "there are no more; lower devices."
+            )
         while True:
             size = min(self.micro_batch or len(own), len(own))
             try:

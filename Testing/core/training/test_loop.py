@@ -251,3 +251,11 @@ def test_mixed_precision_comes_from_fabric(tmp_path):
     assert seen == [False, torch.bfloat16]
     assert task.weight == pytest.approx(BY_HAND[1], rel=0.02)
     assert next(task.modules["line"].parameters()).dtype == torch.float32
+
+
+def test_fewer_cases_than_devices_are_told_instead_of_leaving_a_device_without_work(tmp_path):
+    task = LineTask()
+    task.phases = lambda step: [Phase("", "sgd", [], None, None)]
+    loop, _ = loop_of(task, tmp_path)
+    with pytest.raises(TrainingError, match="Step 1 has 0 cases for 1 devices, because there are no more"):
+        loop.run()
