@@ -94,7 +94,6 @@ class CohortGenerator:
         folder: of the cohort.
         seed: of the cohort.
         shape: where shapes come from.
-        blend: as the sampler's.
 
     Raises:
         InputError: the folder holds hearts of another model, site, seed or setting.
