@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.state import ModuleState
 
 FOLDER_SETTING = "FedSim/RunsFolder"
+TYPED_MS = 600
+"""After the last key the folder that was typed is looked at."""
 RESUMABLE = ("stopped", "interrupted", "failed", "new")
 
 
@@ -55,6 +57,11 @@ class TrainPanel:
         self._background = Background()
         self._seen = Seen()
         self._choose_next: Path | None = None
+        # A path that is being typed leads to large folders on its way.
+        self._typing = qt.QTimer()
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPED_MS)
+        self._typing.connect("timeout()", self._choose_folder)
         self.widget = slicer.util.loadUI(resource_path("UI/TrainPanel.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.runs = TrainingRuns()
@@ -75,6 +82,7 @@ class TrainPanel:
     def close(self) -> None:
         """Look no more; trainings go on."""
         slicer.app.disconnect("aboutToQuit()", self._on_quit)
+        self._typing.stop()
         self.watch.close()
         self._background.close()
         self.progress.close()
@@ -88,7 +96,7 @@ class TrainPanel:
 
     def _connect(self) -> None:
         ui = self.ui
-        ui.folderEdit.connect("currentPathChanged(QString)", self._choose_folder)
+        ui.folderEdit.connect("currentPathChanged(QString)", lambda _path: self._typing.start())
         ui.stopButton.connect("clicked()", self._stop)
         ui.resumeButton.connect("clicked()", self._resume)
         ui.resumeWithButton.connect("clicked()", self._resume_with)
@@ -102,19 +110,20 @@ class TrainPanel:
 
     @property
     def folder(self) -> Path:
-        """Where runs are kept."""
-        return self.watch.folder
+        """Where runs are kept, as it was typed last."""
+        typed = str(self.ui.folderEdit.currentPath).strip()
+        return Path(typed).expanduser().absolute() if typed else self.watch.folder
 
     def _show_folder(self) -> None:
         edit = self.ui.folderEdit
         edit.filters = ctk.ctkPathLineEdit.Dirs
         edit.currentPath = str(self._settings.value(FOLDER_SETTING) or Path.home() / "FedSim" / "runs")
-        self.watch.folder = Path(edit.currentPath)
+        self.watch.folder = self.folder
 
-    def _choose_folder(self, path: str) -> None:
-        if path.strip():
-            self.watch.folder = Path(path.strip()).expanduser().absolute()
-            self._settings.setValue(FOLDER_SETTING, str(self.watch.folder))
+    def _choose_folder(self) -> None:
+        if self.folder != self.watch.folder:
+            self.watch.folder = self.folder
+            self._settings.setValue(FOLDER_SETTING, str(self.folder))
             self.watch.look()
 
     # ---- what is seen
@@ -224,7 +233,7 @@ class TrainPanel:
         if not self.libraries.refresh():
             self._session.message.emit(_("Training needs more packages; install them above, then resume."))
             return
-        keep = bool(self.ui.keepBox.checked)
+        keep = bool(self.ui.keepNewBox.checked)
         self._do(lambda: self.runs.resume(path, settings, keep))
 
     def _open(self) -> None:
