@@ -143,7 +143,8 @@ class SemiSupervisedTask(Task):
         self.slices = SliceLearning(config, perceptual, generator.intensity)
         self.modules = {
             "shape": generator.shape.train(),
-            "material": generator.material.train(),
+            # Batch norm keeps the statistics of all hearts: those of the two of a step would undo their latents.
+            "material": generator.material.eval(),
             "latents": _latents(generator, labelled, unlabelled, config),
             "enhancer": enhancer.network.train(),
         }

@@ -43,8 +43,8 @@ class SemiSupervisedConfig(SlicesConfig):
         default=0.1, ge=0, description="Weight of the enhancer's losses beside those of shape and coarse CT."
     )
     learning_rate: float = Field(default=1e-4, gt=0, description="Adam's rate for the shape generator.")
-    material_learning_rate: float = Field(default=1e-4, gt=0, description="Adam's rate for the material generator.")
-    latent_learning_rate: float = Field(default=1e-2, gt=0, description="Adam's rate for the latents.")
+    material_learning_rate: float = Field(default=1e-5, gt=0, description="Adam's rate for the material generator.")
+    latent_learning_rate: float = Field(default=1e-3, gt=0, description="Adam's rate for the latents.")
     enhancer_learning_rate: float = Field(default=1e-4, gt=0, description="Adam's rate for the enhancer.")
     constant_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of the steps at full rate; after it, the rates fall linearly to 0."

@@ -59,8 +59,8 @@ def test_labelled_and_unlabelled_steps_take_turns_and_each_part_has_its_rate(tas
     assert [task.phases(step)[0].name for step in range(4)] == ["labelled", "unlabelled"] * 2
     groups = task.optimizers["adam"].param_groups
     assert len(groups) == 5  # shape, material and its last layer, latents, enhancer
-    assert task.learning_rates(0) == {"adam": pytest.approx([1e-4, 1e-4, 1e-5, 1e-2, 1e-4])}
-    assert task.learning_rates(3) == {"adam": pytest.approx([0.5e-4, 0.5e-4, 0.5e-5, 0.5e-2, 0.5e-4])}
+    assert task.learning_rates(0) == {"adam": pytest.approx([1e-4, 1e-5, 1e-6, 1e-3, 1e-4])}
+    assert task.learning_rates(3) == {"adam": pytest.approx([0.5e-4, 0.5e-5, 0.5e-6, 0.5e-3, 0.5e-4])}
     assert [group["betas"] for group in groups] == [(0.9, 0.999)] * 4 + [(0.0, 0.9)]
     learnt = {id(p) for group in groups for p in group["params"]}
     assert learnt == {id(p) for module in task.modules.values() for p in module.parameters()}
