@@ -55,6 +55,7 @@ class ExplorePanel:
         self.ui.generatorSection.connect("contentsCollapsed(bool)", self._on_generator_collapsed)
         self._connect()
         session.state_changed.connect(self._on_state)
+        session.model_wanted.connect(self._show_model)
         self._editor.changed.connect(self._on_heart)
         self._editor.history_changed.connect(self._on_history)
         self._on_heart(self._editor.heart)
@@ -134,6 +135,12 @@ class ExplorePanel:
         """Open the model when somebody looks, not before: that starts to read files in the worker."""
         if not collapsed:
             self.generator.open()
+
+    def _show_model(self, folder: str) -> None:
+        self._session.tab_wanted.emit(type(self).__name__)
+        self.ui.generatorSection.collapsed = False
+        self.generator.ui.modelEdit.currentPath = folder
+        self.generator.open()
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)

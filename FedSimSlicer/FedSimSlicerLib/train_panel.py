@@ -102,6 +102,7 @@ class TrainPanel:
         ui.resumeWithButton.connect("clicked()", self._resume_with)
         ui.openButton.connect("clicked()", self._open)
         ui.deleteButton.connect("clicked()", self._delete)
+        ui.exploreButton.connect("clicked()", lambda: self._session.model_wanted.emit(str(self.table.chosen[0])))
         slicer.app.connect("aboutToQuit()", self._on_quit)
         self.watch.seen.connect(self._on_seen)
         self._session.state_changed.connect(self._on_state)
@@ -186,6 +187,10 @@ class TrainPanel:
         ui.resumeButton.enabled = len(chosen) == 1 and bool(idle) and states.get(idle[0]) in RESUMABLE
         ui.resumeWithButton.enabled = len(chosen) == 1 and bool(idle)
         ui.openButton.enabled = len(chosen) == 1
+        details = self._seen.details
+        ui.exploreButton.enabled = (
+            bool(chosen) and details is not None and details.path == chosen[0] and details.has_model
+        )
         ui.deleteButton.enabled = bool(chosen) and len(idle) == len(chosen)
         ui.emptyLabel.text = self._seen.problem or self._empty_text()
         ui.emptyLabel.visible = bool(ui.emptyLabel.text)

@@ -61,12 +61,14 @@ class Details:
         pictures: in the order in which they were made.
         log: its end.
         keep: whether the run goes on when Slicer ends.
+        has_model: whether it has made a model whose hearts can be seen.
     """
 
     path: Path
     pictures: tuple[Pictured, ...]
     log: str
     keep: bool
+    has_model: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +228,13 @@ class _Eyes:
                 del known[path]
 
     def _details(self, path: Path) -> Details:
-        return Details(path, tuple(self._histories[path].pictures()), log_tail(path), TrainingRuns.keeps(path))
+        return Details(
+            path,
+            pictures=tuple(self._histories[path].pictures()),
+            log=log_tail(path),
+            keep=TrainingRuns.keeps(path),
+            has_model=(path / "model" / "generator.safetensors").is_file(),
+        )
 
     def _curves(self, history: RunHistory) -> list[Curve]:
         path, name = history.run.path, history.run.name

@@ -107,17 +107,14 @@ def test_a_sites_enhancer_makes_the_quick_ct_that_follows_the_heart(generator, s
     from FedSimSlicerLib.scene_volumes import array_of
 
     sample(generator, wait_for)
-    box = generator.ui.siteBox
-    box.currentIndex = 1
-    generator._choose_site(box.currentData)
+    generator.choose_site("a")
     wait_for(lambda: session.state.preview is not None)
     assert session.state.live_preview
     first = array_of(session.state.preview).copy()
     assert first.shape == (16, 16, 16)
     session.editor.set_weight(0, 1.4)
     wait_for(lambda: np.abs(array_of(session.state.preview) - first).max() > 10)
-    box.currentIndex = 0
-    generator._choose_site(box.currentData)
+    generator.choose_site("")
     wait_for(lambda: array_of(session.state.preview).shape == (64, 64, 64))
     session.state.live_preview = False
 
@@ -129,12 +126,33 @@ def test_a_folder_that_holds_no_model_says_so_and_offers_nothing(generator, tmp_
     assert not generator.ui.modelControls.enabled
 
 
+def test_the_model_of_a_finished_run_comes_from_the_train_tab(generator, shared_module, tmp_path, wait_for):
+    import shutil
+
+    from FedSimCore.runs.events import Ended, EventLog
+    from FedSimCore.runs.folder import RunFolder
+
+    run = RunFolder(tmp_path / "run")
+    run.make({"recipe": "generator", "steps": 1})
+    log = EventLog(run.events_file)
+    log.append(Ended(state="finished", step=1))
+    log.close()
+    shutil.copytree(generator.ui.modelEdit.currentPath, run.path / "model")
+    train = next(panel for panel in shared_module.panel.panels if type(panel).__name__ == "TrainPanel")
+    shared_module.panel.show_tab("TrainPanel")
+    train.ui.folderEdit.currentPath = str(tmp_path)
+    wait_for(lambda: train.ui.exploreButton.enabled)
+    train.ui.exploreButton.click()
+    assert shared_module.panel.ui.tabs.currentWidget() is shared_module.panel.panels[0].widget
+    assert generator.ui.modelEdit.currentPath == str(run.path)
+    wait_for(lambda: generator.model is not None)
+
+
 def test_a_closed_scene_ends_the_enhanced_preview_and_the_model_stays_open(generator, session, wait_for):
     import slicer
 
     sample(generator, wait_for)
-    generator.ui.siteBox.currentIndex = 1
-    generator._choose_site("a")
+    generator.choose_site("a")
     wait_for(lambda: session.state.preview is not None)
     slicer.mrmlScene.Clear(False)
     assert generator.ui.siteBox.currentIndex == 0
