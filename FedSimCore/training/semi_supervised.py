@@ -13,6 +13,7 @@ has its own rate and betas, and Adam treats every weight by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from FedSimCore.cohorts import Case, read_cohort
 from FedSimCore.errors import InputError
 from FedSimCore.generation.enhancer_file import SiteDiscriminator, SiteEnhancer
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, GeneratorHeader, HeartGenerator, TrainingCase
@@ -71,6 +73,7 @@ def build(config: SemiSupervisedConfig, progress: Progress) -> SemiSupervisedTas
     cases, chosen = labelled_cases(header, config)
     names = {case.id for case in cases}
     others = [case for case in (*chosen.labelled, *chosen.unlabelled) if case.id not in names and case.image]
+    others += _more_images(config, {case.id for case in (*chosen.labelled, *chosen.unlabelled)} | chosen.forbidden)
     if not others:
         raise InputError(
             f"All cases of the site {config.site!r} are labelled, so this stage has nothing to add; train the "
@@ -317,6 +320,17 @@ class SemiSupervisedTask(Task):
         coarse = self.hearts.coarse(self.modules, self._latent(latent))
         index = torch.tensor([list(slices)], device=self.device)
         return SliceBatch(slice_conditions(coarse, labels, index), real)
+
+
+def _more_images(config: SemiSupervisedConfig, known: AbstractSet[str]) -> list[Case]:
+    """Return the CT images of the config's second cohort, all of the site whatever it calls itself."""
+    if config.images is None:
+        return []
+    found = [case for case in read_cohort(config.images).cases if case.image and case.modality == "CT"]
+    twice = sorted(known & {case.id for case in found})
+    if twice:
+        raise InputError(f"{twice[0]} is a case of {config.images} and of {config.cohort}; give every case its own id.")
+    return [case.model_copy(update={"site": config.site, "label": None}) for case in found]
 
 
 def _latents(generator: HeartGenerator, labelled: Hearts, unlabelled: Hearts, config: SemiSupervisedConfig) -> Latents:

@@ -19,7 +19,7 @@ class SemiSupervisedConfig(SlicesConfig):
 
     builder: ClassVar[str] = "FedSimCore.training.semi_supervised:build"
     summary: ClassVar[str] = "generator and enhancer of a site, from labelled and unlabelled CT in turn (Full)"
-    paths: ClassVar[tuple[str, ...]] = ("cohort", "splits", "vgg19", "model")
+    paths: ClassVar[tuple[str, ...]] = ("cohort", "splits", "vgg19", "model", "images")
     may_change: ClassVar[frozenset[str]] = frozenset(
         {
             "learning_rate",
@@ -34,6 +34,9 @@ class SemiSupervisedConfig(SlicesConfig):
 
     recipe: Literal["semi-supervised"] = "semi-supervised"
     model: Path = Field(description="Model folder with the site's enhancer and discriminator, or the enhancer's run.")
+    images: Path | None = Field(
+        default=None, description="Another cohort of the site: its CT images are learnt from too, without any labels."
+    )
     steps: int = Field(default=360, ge=1, description="Steps of the whole run, labelled and unlabelled ones together.")
     batch_size: int = Field(default=2, ge=1, description="Hearts in one step, over all devices.")
     slices: int = Field(default=4, ge=1, description="Random slices of each heart in a step (pairs, with slice_jump).")

@@ -206,6 +206,19 @@ def test_images_without_any_label_file_are_learnt_from_round_their_middle(ct_coh
     assert int(task.unlabelled.hounsfield[place, 16, 16, 16]) != -1000
 
 
+def test_a_second_cohort_of_images_alone_is_learnt_from_too(ct_cohort, enhancer_run, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in (1, 3):
+        shutil.copy(ct_cohort / f"heart{number}_image.nii.gz", more / f"patient{number}.nii.gz")
+    task = build(semi_supervised_config(ct_cohort, enhancer_run, images=str(more)), silent)
+    assert len(task.unlabelled) == 3
+    assert set(task.unlabelled.sites) == {"a"}
+    shutil.copytree(ct_cohort, tmp_path / "same")
+    with pytest.raises(InputError, match=r"is a case of .*same and of .*give every case its own id"):
+        build(semi_supervised_config(ct_cohort, enhancer_run, images=str(tmp_path / "same")), silent)
+
+
 def test_what_cannot_be_trained_on_is_told_in_one_sentence(ct_cohort, enhancer_run, generator_run, tmp_path):
     with pytest.raises(InputError, match=r"no enhancer of a site 'b'; it has those of a"):
         build(semi_supervised_config(ct_cohort, enhancer_run, site="b"), silent)
