@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 COSTS = ROOT / "Resources" / "training" / "costs.json"
 CASES = 6
-FEWEST = 6
-"""Steps after which a pace is known."""
+FEW, STEPS = 2, 6
+"""Steps to warm up, and steps that are measured."""
 WIDTH_MM = 190.0
 """Of the working grid: every phantom fits in."""
 
@@ -43,7 +43,7 @@ class Measured:
         at_once: cases computed at once.
         cases: in the cohort.
         peak_mb: of the process.
-        step_s: seconds for a step.
+        step_s: processor seconds for a step.
     """
 
     units: Units
@@ -54,15 +54,27 @@ class Measured:
 
 
 def measure(fields: Mapping[str, Any], folder: Path) -> Measured:
-    """Train a config in a process of its own and return what that took."""
-    from FedSimCore.runs.folder import RunFolder
-    from FedSimCore.runs.history import RunHistory
-    from FedSimCore.training.estimate import estimate, seconds_per_step, units_of_a_case
+    """Train a config twice, some steps and more, and return what that took.
+
+    The processor time of one thread counts, in which other programs hardly matter; that of the start, of reading and of
+    the first steps is in both and goes out.
+    """
+    from FedSimCore.training.estimate import estimate, units_of_a_case
     from FedSimCore.training.recipes import checked_config
 
-    config = checked_config(fields, "the benchmark")
+    short, _peak = _train({**fields, "steps": FEW}, folder.with_name(f"{folder.name}-short"))
+    long, peak_mb = _train({**fields, "steps": FEW + STEPS}, folder)
+    config = checked_config({**fields, "steps": FEW}, "the benchmark")
+    units = units_of_a_case(config)
+    assert units is not None
+    at_once = config.micro_batch or config.batch_size
+    return Measured(units, at_once, estimate(config).cases or 0, peak_mb, (long - short) / STEPS)
+
+
+def _train(fields: Mapping[str, Any], folder: Path) -> tuple[float, float]:
+    """Train in a process of its own; returns its processor time, seconds, and its peak of memory, MB."""
     recipe = folder.with_suffix(".json")
-    recipe.write_text(json.dumps({"schema": "fedsim/recipe/1", **config.model_dump(mode="json")}))
+    recipe.write_text(json.dumps({"schema": "fedsim/recipe/1", **fields}))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "FedSimCore.cli.main", "train", str(recipe), "-o", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
@@ -70,11 +82,7 @@ def measure(fields: Mapping[str, Any], folder: Path) -> Measured:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"training {recipe} failed; see {folder}/log.txt")
-    pace, units = seconds_per_step(RunHistory(RunFolder(folder))), units_of_a_case(config)
-    assert pace is not None
-    assert units is not None
-    at_once = config.micro_batch or config.batch_size
-    return Measured(units, at_once, estimate(config).cases or 0, usage.ru_maxrss / 1000, pace)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 def fitted(found: Sequence[Measured]) -> dict[str, float]:
@@ -101,7 +109,6 @@ def hearts_configs(recipe: str, cohort: Path, sizes: Sequence[tuple[int, int]] =
     common = {
         "recipe": recipe,
         "cohort": str(cohort),
-        "steps": FEWEST + 2,
         "report_every": 1,
         "evaluate_every": 1000,
         "picture_every": 1000,
@@ -119,7 +126,7 @@ def enhancer_configs(cohort: Path) -> list[dict[str, Any]]:
         run = cohort.parent / f"generator-of-{size}"
         if not run.exists():
             (fields,) = (f for f in hearts_configs("generator", cohort, ((size, 2),)))
-            measure({**fields, "steps": FEWEST}, run)
+            _train({**fields, "steps": 1}, run)
         common = {name: value for name, value in fields.items() if name not in ("size", "spacing_mm")}
         changed = {"recipe": "enhancer", "generator": str(run), "site": "adult", "channels": channels, "hidden": hidden}
         widths = {"discriminator_channels": 4 * channels, "batch_size": batch, "held_cases": 0}
