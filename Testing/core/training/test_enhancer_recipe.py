@@ -138,7 +138,7 @@ def test_every_slice_is_seen_once_an_epoch_and_neighbours_together_where_jumps_c
 def test_slices_come_nearer_to_the_real_ones_while_it_learns(enhancer_run):
     history = RunHistory(RunFolder(enhancer_run))
     errors = history.curve("train/l1_hu")[1]
-    assert errors[-1] < 160  # a picture of nothing but zeros is 390 HU off
+    assert errors[-1] < 250  # a picture of nothing but zeros is 390 HU off
     assert history.curve("enhancer/perceptual")[1][-1] < 0.6 * history.curve("enhancer/perceptual")[1][0]
     assert history.curve("discriminator/loss")[1][0] == pytest.approx(2, abs=0.01)  # it knows nothing yet
     assert history.curve("discriminator/loss")[1][-1] < 1.9
