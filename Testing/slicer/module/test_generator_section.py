@@ -108,10 +108,10 @@ def test_a_sites_enhancer_makes_the_quick_ct_that_follows_the_heart(generator, s
 
     sample(generator, wait_for)
     generator.choose_site("a")
-    wait_for(lambda: session.state.preview is not None)
+    # The scan's preview may have been under way, and shows first.
+    wait_for(lambda: session.state.preview is not None and array_of(session.state.preview).shape == (16, 16, 16))
     assert session.state.live_preview
     first = array_of(session.state.preview).copy()
-    assert first.shape == (16, 16, 16)
     session.editor.set_weight(0, 1.4)
     wait_for(lambda: np.abs(array_of(session.state.preview) - first).max() > 10)
     generator.choose_site("")
