@@ -213,3 +213,15 @@ def test_weights_that_are_missing_or_too_many_and_an_impossible_normal_are_refus
     rewritten(good, bad, tensors=lambda own: {**own, "normal.covariance": -torch.eye(4)})
     with pytest.raises(InputError, match="not symmetric and positive definite"):
         HeartGenerator.load(bad)
+
+
+def test_a_refined_generator_makes_the_same_hearts_in_finer_voxels():
+    coarse = small_generator()
+    fine = coarse.refined(2)
+    assert fine.grid.shape == (64, 64, 64)
+    assert fine.header.spacing_mm == 2.5
+    torch.testing.assert_close(fine.vertices(fine.latents), coarse.vertices(coarse.latents))
+    torch.testing.assert_close(fine.coarse(fine.latents), coarse.coarse(coarse.latents))
+    ml = [int((made.labels(made.latents) > 0).sum()) * made.header.spacing_mm**3 / 1000 for made in (coarse, fine)]
+    assert ml[0] == pytest.approx(ml[1], rel=0.01)
+    assert fine.checksum != coarse.checksum
