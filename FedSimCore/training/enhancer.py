@@ -28,19 +28,19 @@ from FedSimCore.generation.enhancer_file import (
 from FedSimCore.generation.fixed_materials import FixedMaterials
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, HeartGenerator
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
-from FedSimCore.networks.coarse_ct import downsample
 from FedSimCore.networks.losses import discriminator_loss
 from FedSimCore.networks.perceptual import PerceptualLoss
 from FedSimCore.networks.vgg_file import perceptual_features
 from FedSimCore.progress import Progress
 from FedSimCore.training.data_order import DataOrder, linear_decay
 from FedSimCore.training.enhancer_config import EnhancerConfig
+from FedSimCore.training.field_of_view import where_seen
 from FedSimCore.training.heart_learning import grid_of, provenance
 from FedSimCore.training.hearts import Hearts, read_hearts
 from FedSimCore.training.model_card import card
 from FedSimCore.training.model_cases import labelled_cases, require_same_files
 from FedSimCore.training.slice_learning import SliceLearning
-from FedSimCore.training.slices import ConditionedSlices, SliceBatch
+from FedSimCore.training.slices import ConditionedSlices, SliceBatch, coarse_of_images
 from FedSimCore.training.task import Losses, Outcome, Phase, Task
 from FedSimCore.volumes import Volume
 
@@ -187,7 +187,8 @@ class EnhancerTask(Task):
     def _discriminator_losses(self, batch: SliceBatch) -> Losses:
         with torch.no_grad():
             generated = self.modules["enhancer"](batch.condition)
-        return {"loss": discriminator_loss(self.modules["discriminator"], batch.condition, generated, batch.real)}
+        made, real = where_seen(generated, batch.real)
+        return {"loss": discriminator_loss(self.modules["discriminator"], batch.condition, made, real)}
 
     def _enhancer_losses(self, batch: SliceBatch) -> Losses:
         # Several devices would wait for gradients of a wrapped discriminator, which has none here.
@@ -228,8 +229,7 @@ def _coarse_of_held(
     """Validation cases have no latent: theirs is the downsampled real CT, as for the paper's visiting patients."""
     if fixed is not None:
         return _scanned(held, generator, fixed, progress)
-    images = [downsample(held.images(torch.tensor([case]), generator.intensity)) for case in range(len(held))]
-    return torch.cat(images) if images else torch.zeros(0, 1, 16, 16, 16)
+    return coarse_of_images(held, generator.intensity)
 
 
 def _scanned(hearts: Hearts, generator: HeartGenerator, fixed: FixedMaterials, progress: Progress) -> Tensor:

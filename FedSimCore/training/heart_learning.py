@@ -23,6 +23,7 @@ from FedSimCore.networks.material_generator import LAST_CONVOLUTION, MaterialGen
 from FedSimCore.networks.perceptual import PerceptualLoss
 from FedSimCore.shape.model import ShapeModel
 from FedSimCore.training.config import TrainingConfig
+from FedSimCore.training.field_of_view import where_seen
 from FedSimCore.training.hearts import Hearts, WorkingGrid
 from FedSimCore.training.pictures import Picture, image_planes, in_rows, label_planes
 from FedSimCore.training.shape_voxels import ShapeVoxels, mean_iou
@@ -109,9 +110,9 @@ class HeartLearning:
         return 1 - mean_iou(made, self.voxels.one_hot(labels)).mean()
 
     def material_losses(self, coarse: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Return ``mse`` and ``perceptual`` of coarse CT (batch, 1, 16, 16, 16)."""
+        """Return ``mse`` and ``perceptual`` of coarse CT (batch, 1, 16, 16, 16); the target is NaN beyond its scan."""
         assert self.perceptual is not None
-        return material_loss(coarse, target, self.perceptual)
+        return material_loss(*where_seen(coarse, target), self.perceptual)
 
     @torch.no_grad()
     def measures(self, modules: Modules, cases: Sequence[int], labels: Tensor, target: Tensor | None) -> dict[str, Any]:
@@ -121,11 +122,11 @@ class HeartLearning:
             modules: the networks, in evaluation mode.
             cases: numbers of the latents.
             labels: (cases, X, Y, Z), on the CPU.
-            target: (cases, 1, 16, 16, 16) coarse CT, or None.
+            target: (cases, 1, 16, 16, 16) coarse CT, NaN beyond the scans; or None.
 
         Returns:
             ``iou``, mean over regions and hearts, ``iou_worst`` of a heart, and ``coarse_hu``, the coarse CT's root
-            mean square error in HU.
+            mean square error in HU, of each heart within its scan.
         """
         scores, errors = [], []
         for first in range(0, len(cases), _AT_ONCE):
@@ -135,7 +136,7 @@ class HeartLearning:
             scores.append(mean_iou(self.voxels.one_hot(self.voxels.labels(modules["shape"](latents))), wanted))
             if target is not None:
                 difference = self.coarse(modules, latents) - target[part].to(self._device)
-                errors.append(difference.square().flatten(1).mean(1))
+                errors.append(difference.square().flatten(1).nanmean(1))
         iou = torch.cat(scores)
         found = {"iou": float(iou.mean()), "iou_worst": float(iou.min())}
         if errors:
@@ -152,14 +153,23 @@ class HeartLearning:
         shown = {"hearts": in_rows([[label_planes(one) for one in rows.cpu().numpy()] for rows in (labels, made)])}
         if target is not None:
             rows = [
-                [image_planes(INTENSITY.hounsfield(one)[0].cpu().numpy()) for one in images]
+                [image_planes(INTENSITY.hounsfield(one.nan_to_num(-1.0))[0].cpu().numpy()) for one in images]
                 for images in (target, self.coarse(modules, latents))
             ]
             shown["coarse-ct"] = in_rows(rows)
         return shown
 
-    def generator(self, modules: Modules, metrics: Mapping[str, float], **changes: Any) -> HeartGenerator:
-        """Return the generator as it is now, on the CPU, with the normal distribution fitted to its latents."""
+    def generator(
+        self, modules: Modules, metrics: Mapping[str, float], normal: LatentNormal | None = None, **changes: Any
+    ) -> HeartGenerator:
+        """Return the generator as it is now, on the CPU.
+
+        Args:
+            modules: the networks.
+            metrics: for its header.
+            normal: distribution of its latents; None: the one fitted to those that are there.
+            changes: of its header.
+        """
         header = self.header.model_copy(update={"metrics": dict(metrics), **changes})
         shape = ShapeGenerator(self._model.parameter_count, header.latent_size, header.hidden)
         shape.load_state_dict(modules["shape"].state_dict())
@@ -169,11 +179,14 @@ class HeartLearning:
             material.load_state_dict(modules["material"].state_dict())
         latents = modules["latents"].state_dict()["vectors.weight"].detach().cpu()
         model = copy.deepcopy(self._model).cpu()
-        return HeartGenerator(header, model, shape, material, latents, LatentNormal.fitted(latents)).eval()
+        return HeartGenerator(header, model, shape, material, latents, normal or LatentNormal.fitted(latents)).eval()
 
 
 def coarse_targets(hearts: Hearts) -> Tensor:
-    """Return the paper's trilinearly downsampled real CT of all cases, (cases, 1, 16, 16, 16) on the unit scale."""
+    """Return the paper's trilinearly downsampled real CT of all cases, (cases, 1, 16, 16, 16) on the unit scale.
+
+    It is NaN where any voxel that is sampled lies beyond the scan.
+    """
     targets = [downsample(hearts.images(torch.tensor([case]), INTENSITY)) for case in range(len(hearts))]
     return torch.cat(targets)
 

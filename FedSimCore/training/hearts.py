@@ -17,6 +17,7 @@ from FedSimCore.errors import InputError
 from FedSimCore.files import sha256_of
 from FedSimCore.networks.intensity import IntensityRange
 from FedSimCore.progress import Progress
+from FedSimCore.training.field_of_view import UNSEEN_HU, on_unit_scale
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.crop import crop_round_heart
 
@@ -52,7 +53,7 @@ class Hearts:
         names: case ids.
         sites: of the cases.
         labels: (cases, X, Y, Z) uint8; None where labels may not be used.
-        hounsfield: (cases, X, Y, Z) int16; None where images are not needed.
+        hounsfield: (cases, X, Y, Z) int16, ``UNSEEN_HU`` beyond the scans; None where images are not needed.
         sha256: file of a case to its checksum.
     """
 
@@ -66,9 +67,12 @@ class Hearts:
         return len(self.names)
 
     def images(self, cases: Tensor, intensity: IntensityRange) -> Tensor:
-        """Return images (batch, 1, X, Y, Z) of cases (batch,) on the unit scale, clipped, float32 on the CPU."""
+        """Return images (batch, 1, X, Y, Z) of cases (batch,) on the unit scale, float32 on the CPU.
+
+        They are clipped; beyond the scan they are NaN, see :mod:`~FedSimCore.training.field_of_view`.
+        """
         assert self.hounsfield is not None
-        return intensity.clip(self.hounsfield[cases].float())[:, None]
+        return on_unit_scale(self.hounsfield[cases], intensity)[:, None]
 
 
 def read_hearts(cases: Sequence[Case], on: WorkingGrid, progress: Progress, *, labels: bool, images: bool) -> Hearts:
@@ -127,7 +131,12 @@ def _read(
         middle = loaded.image.grid.center_mm
         center = (float(middle[0]), float(middle[1]), float(middle[2]))
     crop = crop_round_heart(
-        loaded.image, loaded.label, on.size, on.spacing_mm, center if loaded.label is None else None
+        loaded.image,
+        loaded.label,
+        on.size,
+        on.spacing_mm,
+        center if loaded.label is None else None,
+        outside=UNSEEN_HU,
     )
     return _labels(crop.label), _hounsfield(crop.image)
 
@@ -143,8 +152,8 @@ def _labels(label: Volume | None) -> NDArray[np.uint8] | None:
 def _hounsfield(image: Volume | None) -> NDArray[np.int16] | None:
     if image is None:
         return None
-    limits = np.iinfo(np.int16)
-    return np.clip(np.rint(image.array), limits.min, limits.max).astype(np.int16)
+    # Beyond the scan the crop is UNSEEN_HU, the lowest int16; a scanner's own nonsense that low counts as unseen too.
+    return np.clip(np.rint(image.array), UNSEEN_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 
 def checksum_of(path: Path) -> str:

@@ -28,7 +28,6 @@ from FedSimCore.generation.enhancer_file import SiteDiscriminator, SiteEnhancer
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, GeneratorHeader, HeartGenerator, TrainingCase
 from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
-from FedSimCore.networks.coarse_ct import downsample
 from FedSimCore.networks.enhancer import slice_conditions
 from FedSimCore.networks.generators import Latents
 from FedSimCore.networks.perceptual import PerceptualLoss
@@ -36,6 +35,7 @@ from FedSimCore.networks.vgg_file import perceptual_features
 from FedSimCore.progress import Progress
 from FedSimCore.training.data_order import DataOrder, linear_decay
 from FedSimCore.training.enhancer import BETAS, finished_enhancer
+from FedSimCore.training.field_of_view import seen_slices
 from FedSimCore.training.heart_learning import (
     HeartLearning,
     coarse_targets,
@@ -50,7 +50,7 @@ from FedSimCore.training.model_cases import labelled_cases, require_same_files
 from FedSimCore.training.semi_supervised_config import SemiSupervisedConfig
 from FedSimCore.training.shape_voxels import ShapeVoxels
 from FedSimCore.training.slice_learning import SliceLearning
-from FedSimCore.training.slices import ConditionedSlices, SliceBatch, real_slices
+from FedSimCore.training.slices import ConditionedSlices, SliceBatch, coarse_of_images, real_slices
 from FedSimCore.training.task import Losses, Outcome, Phase, Task
 
 _MEASURED_CASES = 4
@@ -246,8 +246,8 @@ class SemiSupervisedTask(Task):
             ("unlabelled", self._slices_of_unlabelled, self.unlabelled),
         ]
         if len(held):
-            images = [downsample(held.images(torch.tensor([n]), self.slices.intensity)) for n in range(len(held))]
-            shown = ConditionedSlices(held, torch.cat(images), self.slices.intensity)
+            coarse = coarse_of_images(held, self.slices.intensity)
+            shown = ConditionedSlices(held, coarse, self.slices.intensity)
             sources.append(("held", shown.of_heart, held))
         return sources
 
@@ -256,9 +256,12 @@ class SemiSupervisedTask(Task):
     def _draw(self, hearts: Hearts, samples: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Draw slices of hearts; returns their numbers (batch, S) and the real ones (batch * S, 1, X, Y)."""
         together, count = self.slices.neighbours, self._config.slices
-        shape = (len(samples), count, 1)
-        first = torch.randint(0, self._depth - together + 1, shape, generator=self._random)
-        index = (first + torch.arange(together)).flatten(1)
+        assert hearts.hounsfield is not None
+        seen = [seen_slices(hearts.hounsfield[case]) for case in samples]
+        lowest, places = torch.tensor([(each.start, max(1, len(each) - together + 1)) for each in seen]).T[..., None]
+        first = lowest + (torch.rand(len(samples), count, generator=self._random) * places).long()
+        first = first.clamp_max(self._depth - together)
+        index = (first[..., None] + torch.arange(together)).flatten(1)
         real = [
             real_slices(hearts, case, row.tolist(), self.slices.intensity)
             for case, row in zip(samples, index, strict=True)

@@ -17,6 +17,7 @@ from FedSimCore.networks.intensity import IntensityRange
 from FedSimCore.networks.losses import EnhancerWeights, enhancer_losses
 from FedSimCore.networks.perceptual import PerceptualLoss
 from FedSimCore.training.enhancer_config import SlicesConfig
+from FedSimCore.training.field_of_view import where_seen
 from FedSimCore.training.heart_learning import evenly
 from FedSimCore.training.pictures import Picture, axial, greys, in_rows, label_colours
 from FedSimCore.training.slices import SliceBatch
@@ -57,14 +58,18 @@ class SliceLearning:
             self.perceptual.features.to(device)
 
     def losses(self, enhancer: nn.Module, discriminator: nn.Module, batch: SliceBatch) -> dict[str, Tensor]:
-        """Return the enhancer's weighted losses with their sum, ``loss``; the discriminator gets no gradient."""
+        """Return the enhancer's weighted losses with their sum, ``loss``; the discriminator gets no gradient.
+
+        Beyond the scan both images are made alike, so that nothing is learnt there.
+        """
+        made, real = where_seen(enhancer(batch.condition), batch.real)
         with frozen(discriminator):
             losses = enhancer_losses(
                 discriminator,
                 self.perceptual,
                 batch.condition,
-                enhancer(batch.condition),
-                batch.real,
+                made,
+                real,
                 self.weights,
                 self.neighbours,
             )
@@ -84,27 +89,28 @@ class SliceLearning:
             device: of the enhancer.
 
         Returns:
-            ``l1_hu``, mean absolute difference in HU to the real slices, and ``banding_ratio``, how much brightness
-            jumps forth and back from slice to slice within the first case's heart, relative to the real CT; left out
-            where the heart has too few slices.
+            ``l1_hu``, mean absolute difference in HU to the real slices within the scan, and ``banding_ratio``, how
+            much brightness jumps forth and back from slice to slice within the first case's heart, relative to the
+            real CT; left out where the heart has too few slices.
         """
         errors = []
         for case in cases:
             batch = slices_of(case, evenly(_MEASURED_SLICES, depth))
             made = enhancer(batch.condition.to(device))
-            errors.append((made - batch.real.to(device)).abs().mean())
+            errors.append((made - batch.real.to(device)).abs().nanmean())
         scale = (self.intensity.high_hu - self.intensity.low_hu) / 2
-        found = {"l1_hu": float(torch.stack(errors).mean()) * scale}
+        found = {"l1_hu": float(torch.stack(errors).nanmean()) * scale}
         middle = max(0, (depth - _SLAB) // 2)
         slab = slices_of(cases[0], range(middle, min(depth, middle + _SLAB)))
         ratio = self._banding(enhancer(slab.condition.to(device)), slab)
         return found if ratio is None else {**found, "banding_ratio": ratio}
 
     def _banding(self, made: Tensor, slab: SliceBatch) -> float | None:
-        heart = slab.condition[:, 0].movedim(0, -1).cpu().numpy() < 0.5
+        seen = ~torch.isnan(slab.real[:, 0])
+        heart = ((slab.condition[:, 0] < 0.5) & seen).movedim(0, -1).cpu().numpy()
         grid = Grid.centered(heart.shape, 1.0)
         jumps = []
-        for slices in (made, slab.real):
+        for slices in where_seen(made.cpu(), slab.real):
             hounsfield = self.intensity.hounsfield(slices[:, 0].movedim(0, -1)).float().cpu().numpy()
             try:
                 jumps.append(slice_jumps(Volume(hounsfield, grid), heart).banding_hu)
@@ -123,7 +129,7 @@ class SliceLearning:
         rows: list[list[Picture]] = [[_label_slice(one[1 : 1 + regions]) for one in batch.condition]]
         rows += [
             [greys(axial(self.intensity.hounsfield(one).float().cpu().numpy())) for one in images]
-            for images in (batch.condition[:, 1 + regions], made[:, 0], batch.real[:, 0])
+            for images in (batch.condition[:, 1 + regions], made[:, 0], batch.real[:, 0].nan_to_num(-1.0))
         ]
         return in_rows(rows)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from FedSimCore.errors import InputError
+from FedSimCore.networks.coarse_ct import downsample
 from FedSimCore.networks.enhancer import slice_conditions
 from FedSimCore.networks.intensity import IntensityRange
+from FedSimCore.training.field_of_view import on_unit_scale, seen_slices
 from FedSimCore.training.hearts import Hearts
 
 
@@ -19,7 +23,7 @@ class SliceBatch(NamedTuple):
 
     Attributes:
         condition: (N, CONDITION_CHANNELS, X, Y), see :func:`~FedSimCore.networks.enhancer.slice_conditions`.
-        real: (N, 1, X, Y) on the unit scale, clipped.
+        real: (N, 1, X, Y) on the unit scale, clipped; NaN beyond the scan.
     """
 
     condition: Tensor
@@ -30,7 +34,7 @@ class SliceBatch(NamedTuple):
 class ConditionedSlices:
     """The slices of hearts with labels.
 
-    A sample is a slice, or several in a row: number ``case * (Z - neighbours + 1) + first slice``.
+    A sample is a slice that the scan reached, or several of them in a row; they are numbered heart by heart.
 
     Attributes:
         hearts: with labels and images.
@@ -47,12 +51,19 @@ class ConditionedSlices:
     @property
     def samples(self) -> int:
         """Number of samples."""
-        return len(self.hearts) * self.places
+        return len(self._places)
 
-    @property
-    def places(self) -> int:
-        """Number of samples of one heart."""
-        return self.depth - self.neighbours + 1
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """Case and first slice of each sample."""
+        assert self.hearts.hounsfield is not None
+        reached = [seen_slices(image) for image in self.hearts.hounsfield]
+        places = [
+            (case, first) for case, seen in enumerate(reached) for first in seen[: len(seen) - self.neighbours + 1]
+        ]
+        if not places and len(self.hearts):
+            raise InputError(f"No scan reaches through {self.neighbours} slices of the working grid; lower spacing_mm.")
+        return places
 
     @property
     def depth(self) -> int:
@@ -63,9 +74,8 @@ class ConditionedSlices:
     def batch(self, samples: Sequence[int], device: torch.device) -> SliceBatch:
         """Return the slices of samples, ``len(samples) * neighbours`` of them."""
         parts = [
-            self.of_heart(sample // self.places, range(first, first + self.neighbours))
-            for sample in samples
-            for first in [sample % self.places]
+            self.of_heart(case, range(first, first + self.neighbours))
+            for case, first in (self._places[sample] for sample in samples)
         ]
         return on_device(parts, device)
 
@@ -79,10 +89,16 @@ class ConditionedSlices:
 
 
 def real_slices(hearts: Hearts, case: int, slices: Sequence[int], intensity: IntensityRange) -> Tensor:
-    """Return slices (S, 1, X, Y) of a heart's image on the unit scale, clipped, on the CPU."""
+    """Return slices (S, 1, X, Y) of a heart's image on the unit scale, clipped, NaN beyond the scan, on the CPU."""
     assert hearts.hounsfield is not None
-    picked = hearts.hounsfield[case][..., list(slices)].movedim(-1, 0)
-    return intensity.clip(picked.float())[:, None]
+    return on_unit_scale(hearts.hounsfield[case][..., list(slices)].movedim(-1, 0), intensity)[:, None]
+
+
+def coarse_of_images(hearts: Hearts, intensity: IntensityRange) -> Tensor:
+    """Return the downsampled CT (cases, 1, 16, 16, 16) of hearts without latents, with air beyond the scans."""
+    images = (hearts.images(torch.tensor([case]), intensity) for case in range(len(hearts)))
+    coarse = [downsample(image.nan_to_num(-1.0)) for image in images]
+    return torch.cat(coarse) if coarse else torch.zeros(0, 1, 16, 16, 16)
 
 
 def on_device(parts: Sequence[SliceBatch], device: torch.device) -> SliceBatch:
