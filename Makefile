@@ -44,10 +44,12 @@ lint: $(VENV)/test.done
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+# A file's tests stay in one process (they share what its fixtures made), with one thread for each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 test-slow: lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 desktop: $(VENV)/desktop.done
 	$(BIN)/fedsim desktop $(FILES)
 # Called again, it goes on; STEPS="--generator-steps 2000 --enhancer-steps 4000" trains for longer.
