@@ -20,6 +20,7 @@ from FedSimCore.resources import resource_path
 from FedSimCore.training.config import MAY_CHANGE, TrainingConfig
 from FedSimCore.training.enhancer_config import EnhancerConfig
 from FedSimCore.training.generator_config import GeneratorConfig
+from FedSimCore.training.segmenter_config import SegmenterConfig
 from FedSimCore.training.semi_supervised_config import SemiSupervisedConfig
 from FedSimCore.training.shape_generator_config import ShapeGeneratorConfig
 
@@ -30,6 +31,7 @@ KINDS: dict[str, type[TrainingConfig]] = {
     "generator": GeneratorConfig,
     "enhancer": EnhancerConfig,
     "semi-supervised": SemiSupervisedConfig,
+    "segmenter": SegmenterConfig,
 }
 """Every kind of recipe by its name. To add one: a config class and a builder (docs/runs.md)."""
 

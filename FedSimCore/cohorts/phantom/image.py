@@ -18,15 +18,16 @@ from FedSimCore.cohorts.phantom.warp import interpolated
 from FedSimCore.volumes import Grid
 
 
-def painted(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.float32]:
+def painted(patient: Patient, grid: Grid, carved: Carved, lattice_mm: float = COARSE_MM) -> NDArray[np.float32]:
     """Draw one patient in HU (i, j, k), without blur and noise.
 
     Args:
         patient: who.
         grid: of the image, along R, A and S.
         carved: the heart on the coarse lattice over that grid.
+        lattice_mm: spacing of that lattice, nominal mm.
     """
-    coarse, fine = nominal_axes(patient, grid, COARSE_MM), nominal_axes(patient, grid)
+    coarse, fine = nominal_axes(patient, grid, lattice_mm), nominal_axes(patient, grid)
     points = patient.deformation.moved(coarse)
     tissues = thorax(patient.heart, patient.build, points)
     air = np.full(grid.shape, -1000, dtype=np.float32)

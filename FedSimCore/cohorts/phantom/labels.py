@@ -39,14 +39,14 @@ def scan_grid(patient: Patient, spacing_mm: float | None = None) -> Grid:
     return Grid.centered(shape, (in_plane, in_plane, between), center)
 
 
-def label_array(patient: Patient, grid: Grid, carved: Carved) -> NDArray[np.uint8]:
+def label_array(patient: Patient, grid: Grid, carved: Carved, lattice_mm: float = COARSE_MM) -> NDArray[np.uint8]:
     """Give every voxel of a RAS grid the region it lies in, lowest priority number first.
 
-    The regions' distances come on the lattice of :func:`nominal_axes` with :data:`COARSE_MM`; to those of blood
+    The regions' distances come on the lattice of :func:`nominal_axes` with ``lattice_mm``; to those of blood
     pools is added the roughness of a trabeculated endocardium.
     """
     rng = patient.rng("roughness")
-    coarse, fine = nominal_axes(patient, grid, COARSE_MM), nominal_axes(patient, grid)
+    coarse, fine = nominal_axes(patient, grid, lattice_mm), nominal_axes(patient, grid)
     labels = np.zeros(grid.shape, dtype=np.uint8)
     for region in sorted(anatomy.regions(), key=lambda r: -r.priority):
         field = carved.regions[region.key]
@@ -88,6 +88,6 @@ def nominal_axes(patient: Patient, grid: Grid, spacing_mm: float | None = None) 
     return x, y, z
 
 
-def carved_on(patient: Patient, grid: Grid) -> Carved:
+def carved_on(patient: Patient, grid: Grid, lattice_mm: float = COARSE_MM) -> Carved:
     """Carve a patient's heart on the coarse lattice over a grid along R, A and S."""
-    return carve(patient.heart, patient.deformation.moved(nominal_axes(patient, grid, COARSE_MM)))
+    return carve(patient.heart, patient.deformation.moved(nominal_axes(patient, grid, lattice_mm)))

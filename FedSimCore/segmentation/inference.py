@@ -1,0 +1,96 @@
+"""From HU on the working grid to probabilities of the regions, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from FedSimCore.progress import Progress, silent
+from FedSimCore.segmentation.model_file import SegmenterHeader, windowed
+from FedSimCore.volumes.resample import AIR_HU
+
+Network = Callable[[Tensor], Tensor]
+OVERLAP = 0.5
+_EMPTY = -0.999
+"""A window whose inputs are all below this holds air alone."""
+
+
+@torch.no_grad()
+def probabilities(
+    network: Network,
+    header: SegmenterHeader,
+    hounsfield: Tensor,
+    device: torch.device,
+    *,
+    overlap: float = OVERLAP,
+    flips: bool = False,
+    progress: Progress = silent,
+) -> Tensor:
+    """Return the probabilities (classes, X, Y, Z), float16 on the CPU, of a scan on the working grid.
+
+    MONAI's ``sliding_window_inference`` with Gaussian weights blends the windows' probabilities. A window of air alone
+    is not computed.
+
+    Args:
+        network: from (1, windows, X, Y, Z) to logits (1, classes, X, Y, Z), on the device.
+        header: of the segmenter.
+        hounsfield: (X, Y, Z) float32 on the CPU.
+        device: where windows are computed; the whole stays on the CPU.
+        overlap: share of a window that the next one sees again.
+        flips: average over the eight mirror images of each window; only for networks that have seen such hearts.
+        progress: told of every window; may raise to cancel.
+    """
+    from monai.inferers.utils import sliding_window_inference
+
+    size = header.patch
+    total, done = _window_count(hounsfield.shape, size, overlap), 0
+    background = torch.zeros(1, header.classes, size, size, size, device=device)
+    background[:, 0] = 1
+
+    def predict(patch: Tensor) -> Tensor:
+        nonlocal done
+        progress(done, total, "segmenting")
+        done = min(done + 1, total)
+        inputs = windowed(patch[:, 0], header.windows_hu)
+        if float(inputs.max()) < _EMPTY:
+            return background
+        mirrored = _mirrors() if flips else [()]
+        return torch.stack([_softmax(network, inputs, axes) for axes in mirrored]).mean(0)
+
+    result = sliding_window_inference(
+        hounsfield[None, None],
+        roi_size=size,
+        sw_batch_size=1,
+        predictor=predict,
+        overlap=overlap,
+        mode="gaussian",
+        padding_mode="constant",
+        cval=AIR_HU,
+        sw_device=device,
+        device=torch.device("cpu"),
+    )
+    assert isinstance(result, Tensor)
+    progress(total, total, "segmenting")
+    return result[0].half()
+
+
+def _softmax(network: Network, inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
+    mirrored = inputs.flip(axes) if axes else inputs
+    logits = network(mirrored).float()
+    found = logits.softmax(1)
+    return found.flip(axes) if axes else found
+
+
+def _mirrors() -> list[tuple[int, ...]]:
+    axes = (2, 3, 4)
+    return list(chain.from_iterable(combinations(axes, count) for count in range(4)))
+
+
+def _window_count(shape: Sequence[int], size: int, overlap: float) -> int:
+    """Return how many windows MONAI lays over a volume."""
+    step = max(1, int(size * (1 - overlap)))
+    return int(np.prod([1 + max(0, -(-(max(n, size) - size) // step)) for n in shape]))
