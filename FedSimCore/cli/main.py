@@ -8,7 +8,20 @@ import sys
 import typer
 
 from FedSimCore import __version__
-from FedSimCore.cli import bench, cohort, demo, desktop, generate, measure, quality, runs, shape, simulate, train
+from FedSimCore.cli import (
+    bench,
+    cohort,
+    demo,
+    desktop,
+    experiment,
+    generate,
+    measure,
+    quality,
+    runs,
+    shape,
+    simulate,
+    train,
+)
 from FedSimCore.errors import ExitCode, FedSimError
 
 # NumPy's small products gain nothing from threads, and OpenBLAS's wait busily beside torch's own: one thread made a
@@ -39,6 +52,7 @@ def _root(
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(shape.app, name="shape")
 app.add_typer(runs.app, name="runs")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
 app.command()(measure.measure)

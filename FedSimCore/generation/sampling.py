@@ -172,7 +172,7 @@ class HeartSampler:
             progress(0, 1000, "voxelizing")
             label = self._labels(drawn)
         with watch.stage("coarse CT"):
-            coarse = self._coarse(drawn, label, part_of(progress, 0.05, 0.15, "coarse CT"))
+            coarse = self.coarse(drawn.latent, label, part_of(progress, 0.05, 0.15, "coarse CT"))
         with watch.stage("enhancer"):
             enhancing = part_of(progress, 0.15, 0.95, "enhancing slices")
             image = self.enhancer.enhance(coarse, label, _SLICES_AT_ONCE, enhancing)[0, 0].float().cpu().numpy()
@@ -188,10 +188,16 @@ class HeartSampler:
         vertices = model.vertices(drawn.parameters.to(model.mean))
         return label_map(vertices, model.topology, self.generator.grid)
 
-    def _coarse(self, drawn: Drawn, label: Tensor, progress: Progress) -> Tensor:
-        """Return what conditions the enhancer (1, 1, x, y, z), on the unit scale."""
+    def coarse(self, latent: Tensor, label: Tensor, progress: Progress = silent) -> Tensor:
+        """Return what conditions the enhancer (1, 1, x, y, z), on the unit scale.
+
+        Args:
+            latent: (1, L); with fixed materials it has no say.
+            label: (1, X, Y, Z) on the working grid; only fixed materials are scanned in it.
+            progress: told of a scan.
+        """
         if self._fixed is None:
-            return self.generator.coarse(drawn.latent.to(self.device))
+            return self.generator.coarse(latent.to(self.device))
         scan = self._fixed.scan(Volume(label[0].cpu().numpy(), self.generator.grid), self.device, progress)
         return self.enhancer.intensity.scale(torch.from_numpy(scan.array).to(self.device))[None, None]
 
