@@ -17,6 +17,8 @@ from FedSimCore.experiments.workshop import state_of
 from FedSimCore.files import read_json
 
 MAIN = "dice"
+WHOLE = "heart"
+"""Region that all others are part of."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "dice": Metric("Dice", "%", 100.0),
-    "hd95": Metric("95th percentile Hausdorff distance", "mm"),
-    "assd": Metric("average symmetric surface distance", "mm"),
-    "bahd": Metric("balanced average Hausdorff distance", "mm"),
+    "hd95_mm": Metric("95th percentile Hausdorff distance", "mm"),
+    "assd_mm": Metric("average symmetric surface distance", "mm"),
+    "bahd_mm": Metric("balanced average Hausdorff distance", "mm"),
 }
 
 
@@ -94,7 +96,9 @@ class Results:
         """Return the value of each case, mean over its regions; cases for which it is not defined are left out."""
         found = {}
         for case, metrics in self.values.get(cell.name, {}).items():
-            known = [value for value in metrics.get(metric, {}).values() if value is not None]
+            regions = metrics.get(metric, {})
+            counted = [name for name in regions if name != WHOLE] or list(regions)
+            known = [value for name in counted if (value := regions[name]) is not None]
             if known:
                 found[case] = float(np.mean(known))
         return found

@@ -12,7 +12,7 @@ from FedSimCore.errors import InputError
 from FedSimCore.experiments.artifact import Artifact, Bench
 from FedSimCore.experiments.cases import CaseTable
 from FedSimCore.experiments.trained import Trained
-from FedSimCore.files import read_json
+from FedSimCore.files import read_json, write_json
 
 SCHEMA = "fedsim/experiment-scores/1"
 SCORES_NAME = "scores.json"
@@ -106,7 +106,22 @@ class Scores(Artifact):
 
     def make(self, bench: Bench, folder: Path) -> Mapping[str, Any]:
         """Measure."""
-        raise NotImplementedError
+        from FedSimCore.evaluation.segmentation import METRICS, compare, implementations
+        from FedSimCore.volumes.io import read_label_map
+
+        cases = read_table(bench.result(self.tested) / "cohort.csv").cases
+        found: dict[str, dict[str, dict[str, float | None]]] = {}
+        for number, case in enumerate(cases):
+            bench.progress(number, len(cases), self.title)
+            assert case.label is not None
+            made = read_label_map(self.found.file(self.found.folder(bench.root), case.id))
+            compared = compare(made, read_label_map(case.label, case.scheme), case.id, self.regions)
+            found[case.id] = {
+                metric: {score.region: getattr(score, metric) for score in compared.regions} for metric in METRICS
+            }
+        write_json(folder / SCORES_NAME, {"schema": SCHEMA, "implementations": implementations(), "cases": found})
+        dice = [metrics["dice"]["heart"] or 0.0 for metrics in found.values()]
+        return {"cases": len(found), "dice": sum(dice) / max(len(dice), 1)}
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
