@@ -23,11 +23,14 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cli/common.py
   FedSimCore/cli/demo.py
   FedSimCore/cli/desktop.py
+  FedSimCore/cli/experiment.py
+  FedSimCore/cli/federate.py
   FedSimCore/cli/generate.py
   FedSimCore/cli/main.py
   FedSimCore/cli/measure.py
   FedSimCore/cli/quality.py
   FedSimCore/cli/runs.py
+  FedSimCore/cli/segment.py
   FedSimCore/cli/shape.py
   FedSimCore/cli/simulate.py
   FedSimCore/cli/train.py
@@ -109,9 +112,53 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/evaluation/precision_recall.py
   FedSimCore/evaluation/quality.py
   FedSimCore/evaluation/region_hounsfield.py
+  FedSimCore/evaluation/segmentation.py
   FedSimCore/evaluation/slice_features.py
   FedSimCore/evaluation/slice_jumps.py
   FedSimCore/evaluation/structural_similarity.py
+  FedSimCore/experiments/__init__.py
+  FedSimCore/experiments/artifact.py
+  FedSimCore/experiments/cases.py
+  FedSimCore/experiments/definition.py
+  FedSimCore/experiments/figures.py
+  FedSimCore/experiments/hearts.py
+  FedSimCore/experiments/planning.py
+  FedSimCore/experiments/processes.py
+  FedSimCore/experiments/random_intensities.py
+  FedSimCore/experiments/report.py
+  FedSimCore/experiments/results.py
+  FedSimCore/experiments/scale.py
+  FedSimCore/experiments/segmenters.py
+  FedSimCore/experiments/statistics.py
+  FedSimCore/experiments/tables.py
+  FedSimCore/experiments/trained.py
+  FedSimCore/experiments/workshop.py
+  FedSimCore/federated/__init__.py
+  FedSimCore/federated/accounting.py
+  FedSimCore/federated/engine/__init__.py
+  FedSimCore/federated/engine/carrying.py
+  FedSimCore/federated/engine/controller.py
+  FedSimCore/federated/engine/executor.py
+  FedSimCore/federated/engine/guard.py
+  FedSimCore/federated/engine/job.py
+  FedSimCore/federated/engine/one_machine.py
+  FedSimCore/federated/engine/simulation.py
+  FedSimCore/federated/engine/site_rules.py
+  FedSimCore/federated/gate.py
+  FedSimCore/federated/in_process.py
+  FedSimCore/federated/ledger.py
+  FedSimCore/federated/local_sites.py
+  FedSimCore/federated/messages.py
+  FedSimCore/federated/moments.py
+  FedSimCore/federated/policy.py
+  FedSimCore/federated/run.py
+  FedSimCore/federated/server.py
+  FedSimCore/federated/shared.py
+  FedSimCore/federated/site.py
+  FedSimCore/federated/status.py
+  FedSimCore/federated/study.py
+  FedSimCore/federated/updates.py
+  FedSimCore/federated/workflow.py
   FedSimCore/files.py
   FedSimCore/generation/__init__.py
   FedSimCore/generation/blending.py
@@ -139,6 +186,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/networks/material_generator.py
   FedSimCore/networks/perceptual.py
   FedSimCore/networks/seeding.py
+  FedSimCore/networks/segmenter.py
   FedSimCore/networks/spade.py
   FedSimCore/networks/spade_generator.py
   FedSimCore/networks/vgg.py
@@ -160,6 +208,19 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/runs/folder.py
   FedSimCore/runs/history.py
   FedSimCore/runs/lock.py
+  FedSimCore/segmentation/__init__.py
+  FedSimCore/segmentation/anatomies.py
+  FedSimCore/segmentation/appearance.py
+  FedSimCore/segmentation/augmentation.py
+  FedSimCore/segmentation/beside.py
+  FedSimCore/segmentation/card.py
+  FedSimCore/segmentation/components.py
+  FedSimCore/segmentation/export.py
+  FedSimCore/segmentation/inference.py
+  FedSimCore/segmentation/model_file.py
+  FedSimCore/segmentation/onto_scan.py
+  FedSimCore/segmentation/predict.py
+  FedSimCore/segmentation/working.py
   FedSimCore/shape/__init__.py
   FedSimCore/shape/boundary_gradient.py
   FedSimCore/shape/build.py
@@ -200,6 +261,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/training/enhancer.py
   FedSimCore/training/enhancer_config.py
   FedSimCore/training/estimate.py
+  FedSimCore/training/field_of_view.py
   FedSimCore/training/generator.py
   FedSimCore/training/generator_config.py
   FedSimCore/training/heart_learning.py
@@ -214,6 +276,9 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/training/random_state.py
   FedSimCore/training/recipes.py
   FedSimCore/training/reporter.py
+  FedSimCore/training/segmenter.py
+  FedSimCore/training/segmenter_cases.py
+  FedSimCore/training/segmenter_config.py
   FedSimCore/training/semi_supervised.py
   FedSimCore/training/semi_supervised_config.py
   FedSimCore/training/session.py
@@ -274,14 +339,26 @@ set(FedSimCore_PYTHON_RESOURCES
   Resources/ct/spectra.csv
   Resources/ct/surroundings.json
   Resources/ct/tissues.json
+  Resources/experiments/out-of-distribution.json
+  Resources/experiments/scales/coarse.json
+  Resources/experiments/scales/paper.json
+  Resources/experiments/scales/small.json
+  Resources/experiments/stages.json
+  Resources/experiments/table1.json
+  Resources/experiments/table2.json
+  Resources/experiments/table3.json
+  Resources/models/README.md
   Resources/phantom/scanning.json
   Resources/phantom/shape.json
   Resources/phantom/sites.json
   Resources/phantom/variants.json
   Resources/recipes/enhancer.json
   Resources/recipes/generator.json
+  Resources/recipes/segmenter.json
   Resources/recipes/semi-supervised.json
   Resources/recipes/shape-generator.json
+  Resources/segmentation/appearance.json
+  Resources/segmentation/augmentation.json
   Resources/shape/README.md
   Resources/shape/builtin.json
   Resources/shape/heart.safetensors

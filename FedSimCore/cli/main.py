@@ -14,10 +14,12 @@ from FedSimCore.cli import (
     demo,
     desktop,
     experiment,
+    federate,
     generate,
     measure,
     quality,
     runs,
+    segment,
     shape,
     simulate,
     train,
@@ -52,12 +54,15 @@ def _root(
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(shape.app, name="shape")
 app.add_typer(runs.app, name="runs")
+app.add_typer(federate.app, name="federate")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
 app.command()(measure.measure)
 app.command()(generate.generate)
 app.command()(quality.quality)
+app.command()(segment.segment)
+app.command(name="segment-export")(segment.segment_export)
 app.command()(demo.demo)
 app.command()(desktop.desktop)
 app.command()(simulate.simulate)

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from FedSimCore.generation.generator_file import GeneratorHeader, TrainingCase
+from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, write_model
 from FedSimCore.networks.generators import Latents, ShapeGenerator
 from FedSimCore.networks.material_generator import KERNELS, MaterialGenerator
@@ -67,6 +68,7 @@ class GeneratorTask(Task):
     Attributes:
         names: ids of the cases.
         learning: their losses and measures.
+        normal: distribution of latents for the model to be written; None: the one fitted to the cases' own.
     """
 
     memory_advice = "lower size (and raise spacing_mm with it), or take device=cpu"
@@ -84,19 +86,17 @@ class GeneratorTask(Task):
         """
         super().__init__()
         assert hearts.labels is not None
+        self.normal: LatentNormal | None = None
         self.names = hearts.names
         self.data_sha256 = {**hearts.sha256, "shape model": model.checksum}
         voxels = ShapeVoxels(model, WorkingGrid(config.size, config.spacing_mm).grid, config.gradient)
-        self.learning = HeartLearning(_header(config, hearts, model, perceptual), model, voxels, perceptual)
-        shape = ShapeGenerator(model.parameter_count, config.latent_size, config.hidden, config.seed)
-        latents = Latents(len(hearts), config.latent_size, config.seed)
-        self.modules = {"shape": shape, "latents": latents}
-        if perceptual is not None:
-            self.modules["material"] = MaterialGenerator(config.latent_size, KERNELS, config.seed)
-        self._rates = {
-            "shape": config.learning_rate,
-            "latents": config.latent_learning_rate,
-            "material": config.material_learning_rate,
+        header = generator_header(config, hearts, model, perceptual.name if perceptual is not None else "")
+        self.learning = HeartLearning(header, model, voxels, perceptual)
+        shared = generator_networks(config, model.parameter_count)
+        self.modules = {
+            "shape": shared.pop("shape"),
+            "latents": Latents(len(hearts), config.latent_size, config.seed),
+            **shared,
         }
         self.optimizers = {"adam": torch.optim.Adam(parameter_groups(self.modules), lr=config.learning_rate)}
         self._config, self._labels = config, hearts.labels
@@ -116,7 +116,7 @@ class GeneratorTask(Task):
     def learning_rates(self, step: int) -> Mapping[str, Sequence[float]]:
         """Return the rates of shape generator, latents and material generator: constant, then falling linearly to 0."""
         factor = linear_decay(step, self._config.steps, self._config.constant_share)
-        return {"adam": rates_of_groups(self.modules, self._rates, factor)}
+        return {"adam": rates_of_groups(self.modules, generator_rates(self._config), factor)}
 
     def evaluate(self) -> Mapping[str, float]:
         """Return IoU and root mean square error of the coarse CT of the reconstructed training hearts."""
@@ -132,7 +132,7 @@ class GeneratorTask(Task):
     def finish(self, folder: Path) -> Outcome:
         """Write the model folder, without any enhancer yet."""
         metrics = dict(self.evaluate())
-        generator = self.learning.generator(self.modules, metrics)
+        generator = self.learning.generator(self.modules, metrics, self.normal)
         files = write_model(
             folder / MODEL_OF_RUN, generator, shape_model=self._config.shape_model, card=card(generator)
         )
@@ -156,11 +156,41 @@ class GeneratorTask(Task):
         return {"loss": total, "iou": iou, **losses}
 
 
-def _header(
-    config: GeneratorConfig, hearts: Hearts, model: ShapeModel, perceptual: PerceptualLoss | None
-) -> GeneratorHeader:
+def generator_networks(config: GeneratorConfig, parameters: int) -> dict[str, nn.Module]:
+    """Return shape and, unless materials are fixed, material generator with the first weights of the config's seed.
+
+    Args:
+        config: of the run.
+        parameters: of the shape model.
+    """
+    networks: dict[str, nn.Module] = {
+        "shape": ShapeGenerator(parameters, config.latent_size, config.hidden, config.seed)
+    }
+    if config.material == "learnt":
+        networks["material"] = MaterialGenerator(config.latent_size, KERNELS, config.seed)
+    return networks
+
+
+def generator_rates(config: GeneratorConfig) -> dict[str, float]:
+    """Return the full rates of the networks and latents, by name."""
+    return {
+        "shape": config.learning_rate,
+        "latents": config.latent_learning_rate,
+        "material": config.material_learning_rate,
+    }
+
+
+def generator_header(config: GeneratorConfig, hearts: Hearts, model: ShapeModel, features: str) -> GeneratorHeader:
+    """Return what the generator's file will tell.
+
+    Args:
+        config: of the run.
+        hearts: that are learnt from.
+        model: the shape model.
+        features: what the perceptual loss compares images by; empty for fixed materials.
+    """
     return GeneratorHeader(
-        coarse=config.coarse if perceptual is not None else "fixed-materials",
+        coarse=config.coarse if config.material == "learnt" else "fixed-materials",
         latent_size=config.latent_size,
         hidden=config.hidden,
         kernels=KERNELS,
@@ -170,7 +200,7 @@ def _header(
         spacing_mm=config.spacing_mm,
         low_hu=INTENSITY.low_hu,
         high_hu=INTENSITY.high_hu,
-        features=perceptual.name if perceptual is not None else "",
+        features=features,
         cases=tuple(TrainingCase(id=name, site=site) for name, site in zip(hearts.names, hearts.sites, strict=True)),
         provenance=provenance(config),
         data_sha256=hearts.sha256,

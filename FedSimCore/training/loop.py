@@ -166,34 +166,55 @@ class Loop:
             if self._fabric.broadcast(self._wants_stop()):
                 self.save()
                 return False
-            self._make_step()
-            self.step += 1
-            last = self.step == config.steps
-            if last or self.step % config.evaluate_every == 0:
-                self._evaluate()
-            if last or self.step % config.picture_every == 0:
-                self._take_pictures()
-            if last or self.step % config.checkpoint_every == 0 or self._fabric.broadcast(self._unsaved_too_long()):
-                self.save()
-            self._pace.step_done()
-            self._report(last)
+            self.set_rates()
+            for phase in self._task.phases(self.step):
+                self.compute_gradients(phase)
+                self.make_step(phase)
+            self.step_done()
         return True
+
+    def step_done(self) -> None:
+        """Count a step, and measure, show, save and tell what is due after it.
+
+        Raises:
+            TrainingError: a weight is not finite.
+            DiskError: the disk is full.
+        """
+        config = self._config
+        self.step += 1
+        last = self.step == config.steps
+        if last or self.step % config.evaluate_every == 0:
+            self._evaluate()
+        if last or self.step % config.picture_every == 0:
+            self._take_pictures()
+        if last or self.step % config.checkpoint_every == 0 or self._fabric.broadcast(self._unsaved_too_long()):
+            self.save()
+        self._pace.step_done()
+        self._report(last)
 
     def _unsaved_too_long(self) -> bool:
         return time.monotonic() - self._saved_at > 60 * self._config.checkpoint_minutes
 
-    def _make_step(self) -> None:
+    def set_rates(self) -> None:
+        """Give every optimizer the rates of the step to come."""
         rates = self._task.learning_rates(self.step)
         for name, optimizer in self._task.optimizers.items():
             for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
                 group["lr"] = rate
-        for phase in self._task.phases(self.step):
-            metrics = self._phase(phase)
-            for name, value in metrics.items():
-                self._sums.setdefault(f"{phase.name}/{name}" if phase.name else name, []).append(value)
 
-    def _phase(self, phase: Phase) -> dict[str, float]:
-        """Make one optimizer's step, in smaller parts if memory runs out."""
+    def make_step(self, phase: Phase) -> None:
+        """Move a phase's weights along the gradients that are there; those without one stay."""
+        self._optimizers[phase.optimizer].step()
+
+    def compute_gradients(self, phase: Phase) -> dict[str, float]:
+        """Compute a phase's gradients, in smaller parts if memory runs out, and remember its metrics.
+
+        Returns:
+            The metrics, as means over the phase's cases.
+
+        Raises:
+            TrainingError: a metric or the gradient is not finite, or one case does not fit into memory.
+        """
         random, buffers = random_state(self._task.generators), self._buffers()
         own = list(phase.samples)[self._fabric.global_rank :: self._fabric.world_size]
         if len(phase.samples) < self._fabric.world_size:
@@ -213,7 +234,8 @@ class Loop:
             self._begin_smaller(phase, size, buffers)
             set_random_state(random, self._task.generators)
         self._check(phase, metrics)
-        self._optimizers[phase.optimizer].step()
+        for name, value in metrics.items():
+            self._sums.setdefault(f"{phase.name}/{name}" if phase.name else name, []).append(value)
         return metrics
 
     def _gradients(self, phase: Phase, samples: Sequence[int], size: int) -> dict[str, float]:

@@ -38,26 +38,25 @@ def with_session(
         warn: given a sentence if this session is made with other things than the one before.
     """
     sessions = summary.get("sessions", [])
-    here = {
-        "session": session,
-        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "after_step": step,
-        "command": " ".join(sys.argv),
-        "device": device_name(task.device),
-        **_made_with(),
-    }
+    facts = session_facts(summary, config.recipe, config.seed, session)
+    here = {**facts["sessions"][-1], "after_step": step, "device": device_name(task.device)}
     if sessions and any(sessions[-1].get(key) != here[key] for key in _DECIDES_BITS):
         warn(
             "Machine, threads or libraries are not those of the session before: the weights will not be exactly those "
             "of an unbroken run."
         )
-    return {
-        "schema": SCHEMA,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "data_sha256": dict(task.data_sha256),
-        "sessions": [*sessions, here],
+    return {**facts, "data_sha256": dict(task.data_sha256), "sessions": [*sessions, here]}
+
+
+def session_facts(summary: Mapping[str, Any], recipe: str, seed: int, session: int) -> dict[str, Any]:
+    """Return the summary of a run with one session more: what it is, and what it is made with."""
+    here = {
+        "session": session,
+        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+        **_made_with(),
     }
+    return {"schema": SCHEMA, "recipe": recipe, "seed": seed, "sessions": [*summary.get("sessions", []), here]}
 
 
 def _made_with() -> Mapping[str, Any]:

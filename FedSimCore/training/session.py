@@ -116,7 +116,9 @@ class _Session:
         loop: Loop | None = None
         task: Task | None = None
         try:
-            task = self._build(reporter, stop)
+            seed_all(self.config.seed)
+            preparations = Preparations(reporter.tell if reporter else ignore, stop)
+            task = build_task(self.config, self.folder, preparations, self.resumed)
             loop = self._loop(fabric, task, stop, reporter)
             began = time.monotonic()
             if not loop.run():
@@ -128,7 +130,8 @@ class _Session:
             with loop.looking():
                 outcome = task.finish(self.folder.path) if fabric.is_global_zero else Outcome()
             if reporter is not None:
-                self._finished(reporter, loop, outcome, time.monotonic() - began)
+                seconds = round(time.monotonic() - began, 2)
+                written_outcome(self.folder, reporter, loop.step, outcome, seconds_of_last_session=seconds)
             return outcome
         except BaseException as caught:
             error = _told_as_memory(caught, task) if task is not None and is_out_of_memory(caught) else caught
@@ -141,20 +144,6 @@ class _Session:
         finally:
             if reporter is not None:
                 reporter.close()
-
-    def _build(self, reporter: Reporter | None, stop: StopRequest) -> Task:
-        seed_all(self.config.seed)
-        module, _, function = self.config.builder.partition(":")
-        builder: Builder = getattr(importlib.import_module(module), function)
-        task = builder(self.config, Preparations(reporter.tell if reporter else ignore, stop))
-        known = self.folder.summary().get("data_sha256") if self.resumed else None
-        if isinstance(known, dict) and known != dict(task.data_sha256):
-            different = sorted(k for k in {*known, *task.data_sha256} if known.get(k) != task.data_sha256.get(k))
-            raise InputError(
-                f"The data of {self.folder.path} has changed since the run began ({', '.join(different[:3])}); "
-                "restore it, or begin a new run."
-            )
-        return task
 
     def _loop(self, fabric: Fabric, task: Task, stop: StopRequest, reporter: Reporter | None) -> Loop:
         store = CheckpointStore(self.folder.checkpoints, self.config.checkpoints_kept)
@@ -190,19 +179,6 @@ class _Session:
         stored = CheckpointStore(self.folder.checkpoints).stored() if self.resumed else []
         return stored[0].step if stored else 0
 
-    def _finished(self, reporter: Reporter, loop: Loop, outcome: Outcome, seconds: float) -> None:
-        files = [path.relative_to(self.folder.path).as_posix() for path in outcome.files]
-        if outcome.metrics:
-            reporter.tell(Evaluated(step=loop.step, metrics=dict(outcome.metrics)))
-        result = {
-            "steps": loop.step,
-            "seconds_of_last_session": round(seconds, 2),
-            "files": files,
-            "metrics": dict(outcome.metrics),
-        }
-        write_json(self.folder.summary_file, {**self.folder.summary(), "outcome": result})
-        reporter.tell(Ended(state="finished", step=loop.step, files=tuple(files)))
-
     def _failed(self, reporter: Reporter, step: int, error: BaseException) -> None:
         if isinstance(error, CancelledError):
             tell_if_possible(reporter, Ended(state="stopped", step=step, reason=str(error)))
@@ -215,6 +191,49 @@ class _Session:
                 reporter.log.error("%s", traceback.format_exc())
             reason = f"A bug of FedSim: {type(error).__name__}: {error} (log.txt has the details)."
             tell_if_possible(reporter, Ended(state="failed", step=step, reason=reason))
+
+
+def build_task(config: TrainingConfig, folder: RunFolder, progress: Progress, resumed: bool) -> Task:
+    """Build a config's task; the global generators have been seeded.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        progress: told of the preparations.
+        resumed: whether the data has to be that of the run so far.
+
+    Raises:
+        InputError: the data can't be used, or has changed.
+    """
+    module, _, function = config.builder.partition(":")
+    builder: Builder = getattr(importlib.import_module(module), function)
+    task = builder(config, progress)
+    known = folder.summary().get("data_sha256") if resumed else None
+    if isinstance(known, dict) and known != dict(task.data_sha256):
+        different = sorted(k for k in {*known, *task.data_sha256} if known.get(k) != task.data_sha256.get(k))
+        raise InputError(
+            f"The data of {folder.path} has changed since the run began ({', '.join(different[:3])}); "
+            "restore it, or begin a new run."
+        )
+    return task
+
+
+def written_outcome(folder: RunFolder, reporter: Reporter, step: int, outcome: Outcome, **facts: Any) -> None:
+    """Write what a finished run has made into its summary, and tell of it.
+
+    Args:
+        folder: of the run.
+        reporter: tells of it.
+        step: steps done.
+        outcome: files and metrics.
+        facts: for the summary.
+    """
+    files = [path.relative_to(folder.path).as_posix() for path in outcome.files]
+    if outcome.metrics:
+        reporter.tell(Evaluated(step=step, metrics=dict(outcome.metrics)))
+    result = {"steps": step, **facts, "files": files, "metrics": dict(outcome.metrics)}
+    write_json(folder.summary_file, {**folder.summary(), "outcome": result})
+    reporter.tell(Ended(state="finished", step=step, files=tuple(files)))
 
 
 def _told_as_memory(error: BaseException, task: Task) -> TrainingError:

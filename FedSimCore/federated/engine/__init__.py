@@ -1,0 +1,1 @@
+"""NVFlare carries the messages; nothing else of the project knows it. Needs the extra ``federated``."""
