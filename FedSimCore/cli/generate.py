@@ -22,6 +22,11 @@ def generate(
     count: int = typer.Option(20, "-n", "--n", min=1, help="Number of hearts."),
     seed: int = typer.Option(0, min=0, help="Heart n of a seed is always the same, however many are asked for."),
     shape: str = typer.Option("learnt", help="learnt, or random: from the shape model's own distribution (ablation)."),
+    population: str = typer.Option(
+        "",
+        help="Whose hearts: a site the generator has learnt, or all; the site's own if left out.",
+        show_default=False,
+    ),
     blend: str = typer.Option("", help="alpha or poisson: the simulator's heart in the enhancer's image (ablation)."),
     training_cohort: Path | None = typer.Option(
         None, help="Cohort the model was trained on, to tell the nearest training case by image too."
@@ -46,7 +51,7 @@ def generate(
             learnt_from = sampler.enhancer.header.cases
             images = training_images(training_cohort, sampler.generator, learnt_from, progress)
         meter = TrustMeter(sampler.generator, images)
-        maker = CohortGenerator(opened, sampler, meter, out, seed, chosen_shape)
+        maker = CohortGenerator(opened, sampler, meter, out, seed, chosen_shape, population or None)
         records = maker.generate(count, progress)
     if as_json:
         print_json({"folder": str(out), "seconds": _total_seconds(records), "hearts": [_row(r) for r in records]})

@@ -17,6 +17,7 @@ from FedSimCore.cohorts.table import write_cohort
 from FedSimCore.errors import InputError
 from FedSimCore.files import read_json, write_json
 from FedSimCore.generation.blending import Blend
+from FedSimCore.generation.generator_file import EVERYBODY
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.generation.sampling import GeneratedHeart, HeartSampler, ShapeSource, draw
 from FedSimCore.generation.trust import Trust
@@ -41,6 +42,7 @@ class HeartRecipe(BaseModel):
         site: of the enhancer.
         shape: where shapes come from.
         blend: how the simulator's heart was put into the image, if it was.
+        population: whose latents' distribution it was drawn from: a site's, or all.
         seed: of the cohort.
         number: of the heart.
     """
@@ -53,6 +55,7 @@ class HeartRecipe(BaseModel):
     site: str
     shape: ShapeSource = "learnt"
     blend: Blend | None = None
+    population: str = EVERYBODY
     seed: int = Field(ge=0)
     number: int = Field(ge=0)
 
@@ -94,9 +97,10 @@ class CohortGenerator:
         folder: of the cohort.
         seed: of the cohort.
         shape: where shapes come from.
+        population: site whose hearts are drawn, or all; None: the site's own if the generator has learnt two of them.
 
     Raises:
-        InputError: the folder holds hearts of another model, site, seed or setting.
+        InputError: the folder holds hearts of another model, site, seed or setting, or the population is unknown.
     """
 
     def __init__(
@@ -107,18 +111,22 @@ class CohortGenerator:
         folder: Path,
         seed: int,
         shape: ShapeSource = "learnt",
+        population: str | None = None,
     ) -> None:
         self._model, self._sampler, self._meter = model, sampler, meter
         self.folder = Path(folder)
-        stage = sampler.enhancer.header.stage
+        stage, site = sampler.enhancer.header.stage, sampler.enhancer.header.site
+        population = population or (site if site in sampler.generator.normals else EVERYBODY)
+        sampler.generator.normal_of(population)
         self._common: dict[str, Any] = {
             "generator_sha256": sampler.generator.checksum,
             "enhancer_sha256": sampler.enhancer.checksum,
             "shape_model_sha256": sampler.generator.model.checksum,
             "variant": "fix-mat" if sampler.condition == "fixed-materials" else _VARIANTS[stage],
-            "site": sampler.enhancer.header.site,
+            "site": site,
             "shape": shape,
             "blend": sampler.blend,
+            "population": population,
             "seed": seed,
         }
         self._check_folder()
@@ -150,7 +158,7 @@ class CohortGenerator:
         return records
 
     def _make(self, recipe: HeartRecipe) -> GeneratedRecord:
-        drawn = draw(self._sampler.generator, recipe.seed, recipe.number, recipe.shape)
+        drawn = draw(self._sampler.generator, recipe.seed, recipe.number, recipe.shape, recipe.population)
         heart = self._sampler.make(drawn)
         began = time.perf_counter()
         trust = self._meter.measure(drawn, heart.image.array)

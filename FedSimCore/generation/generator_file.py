@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from FedSimCore.errors import InputError
 from FedSimCore.generation.coarse import Coarse, coarse_ct
-from FedSimCore.generation.latent_normal import LatentNormal
+from FedSimCore.generation.latent_normal import LatentNormal, normals_of_sites
 from FedSimCore.generation.weights import FileHeader, checked_header, checksum_of, for_file, network_of, prefixed
 from FedSimCore.networks.coarse_ct import CoarseCT
 from FedSimCore.networks.generators import ShapeGenerator
@@ -22,6 +22,8 @@ from FedSimCore.shape.voxelizer import label_map, region_probabilities
 from FedSimCore.tensor_files import read_weights, write_weights
 from FedSimCore.volumes import Grid
 
+EVERYBODY = "all"
+"""The population of all training cases, whatever their site."""
 KIND: Literal["heart generator"] = "heart generator"
 VERSION: Literal[1] = 1
 SHAPE_MODEL_FILE = "shape_model.safetensors"
@@ -88,7 +90,8 @@ class HeartGenerator(nn.Module):
         shape: the shape generator.
         material: the material generator; None for fixed materials.
         latents: (cases, L), those learnt for the training cases.
-        normal: the distribution fitted to them.
+        normal: the distribution fitted to all of them.
+        normals: those fitted to the latents of each site with two cases at least.
     """
 
     latents: Tensor
@@ -123,6 +126,7 @@ class HeartGenerator(nn.Module):
         self.header = header
         self.model, self.shape, self.material, self.normal = model, shape, material, normal
         self.register_buffer("latents", latents.detach().float().clone())
+        self.normals = normals_of_sites(latents, [case.site for case in header.cases])
         self._coarse: tuple[torch.device, CoarseCT] | None = None
 
     @property
@@ -160,6 +164,21 @@ class HeartGenerator(nn.Module):
         finer = {"size": self.header.size * times, "spacing_mm": self.header.spacing_mm / times}
         header = self.header.model_copy(update=finer)
         return HeartGenerator(header, self.model, self.shape, self.material, self.latents, self.normal)
+
+    def normal_of(self, population: str) -> LatentNormal:
+        """Return the distribution of the latents of a site's hearts, or of all (:data:`EVERYBODY`).
+
+        Raises:
+            InputError: the generator has learnt fewer than two hearts of the site.
+        """
+        if population == EVERYBODY:
+            return self.normal
+        if population not in self.normals:
+            known = ", ".join((*self.normals, EVERYBODY))
+            raise InputError(
+                f"The generator has learnt fewer than two hearts of {population!r}; choose a population of {known}."
+            )
+        return self.normals[population]
 
     def parameters_of(self, latents: Tensor) -> Tensor:
         """Return the shape model's parameters (B, modes + 7), differentiably."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from FedSimCore.errors import InputError
 from FedSimCore.generation.blending import Blend, blended
 from FedSimCore.generation.enhancer_file import SiteEnhancer
-from FedSimCore.generation.generator_file import HeartGenerator
+from FedSimCore.generation.generator_file import EVERYBODY, HeartGenerator
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.networks.coarse_ct import coarse_slices
 from FedSimCore.progress import Progress, part_of, silent
@@ -43,10 +43,13 @@ class Drawn:
     Attributes:
         latent: (1, L), on the CPU.
         parameters: (1, modes + 7) of the shape model, on the CPU.
+        population: whose distribution the latent is of, see
+            :meth:`~FedSimCore.generation.generator_file.HeartGenerator.normal_of`.
     """
 
     latent: Tensor
     parameters: Tensor
+    population: str = EVERYBODY
 
     @property
     def heart(self) -> HeartParameters:
@@ -94,30 +97,34 @@ def heart_seed(seed: int, number: int, purpose: int = 0) -> int:
     return int(np.random.SeedSequence([seed, number, purpose]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def draw(generator: HeartGenerator, seed: int, number: int, shape: ShapeSource = "learnt") -> Drawn:
+def draw(
+    generator: HeartGenerator, seed: int, number: int, shape: ShapeSource = "learnt", population: str = EVERYBODY
+) -> Drawn:
     """Draw a heart.
 
     Args:
-        generator: with the distribution of the latents.
+        generator: with the distributions of the latents.
         seed: of the cohort, 0 or more.
         number: of the heart, from 0.
         shape: where its shape comes from; its materials are the latent's in any case.
+        population: a site whose hearts the generator has learnt, or all.
 
     Raises:
-        InputError: seed or number is negative.
+        InputError: seed or number is negative, or the population is unknown.
     """
     if seed < 0 or number < 0:
         raise InputError(f"Seed {seed} and number {number} of a heart must be 0 or more.")
-    latent = generator.normal.sample(1, torch.Generator().manual_seed(heart_seed(seed, number, _LATENT)))
+    normal = generator.normal_of(population)
+    latent = normal.sample(1, torch.Generator().manual_seed(heart_seed(seed, number, _LATENT)))
     if shape == "random":
         source = torch.Generator().manual_seed(heart_seed(seed, number, _SHAPE))
-        return Drawn(latent, generator.model.sample(1, source, pose=True))
-    return of_latent(generator, latent)
+        return Drawn(latent, generator.model.sample(1, source, pose=True), population)
+    return of_latent(generator, latent, population)
 
 
 @torch.no_grad()
-def of_latent(generator: HeartGenerator, latent: Tensor) -> Drawn:
-    """Return the heart of a latent (1, L).
+def of_latent(generator: HeartGenerator, latent: Tensor, population: str = EVERYBODY) -> Drawn:
+    """Return the heart of a latent (1, L), of a population.
 
     Raises:
         InputError: the latent has another size or is not finite.
@@ -125,7 +132,7 @@ def of_latent(generator: HeartGenerator, latent: Tensor) -> Drawn:
     size = generator.header.latent_size
     if latent.shape != (1, size) or not bool(torch.isfinite(latent).all()):
         raise InputError(f"A latent {tuple(latent.shape)} cannot be used; (1, {size}) finite numbers are needed.")
-    return Drawn(latent.cpu(), generator.parameters_of(latent.to(generator.latents)).cpu())
+    return Drawn(latent.cpu(), generator.parameters_of(latent.to(generator.latents)).cpu(), population)
 
 
 class HeartSampler:

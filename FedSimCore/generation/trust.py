@@ -53,7 +53,7 @@ class Trust(BaseModel):
         nearest_shape: most similar shape among the training cases, size kept, place and direction left out; compared
             with what the generator makes of the cases' latents.
         nearest_image: most similar CT among the training cases; None where the training cohort was not given.
-        latent: within the distribution fitted to the training cases' latents.
+        latent: within the distribution fitted to the latents of the heart's population of training cases.
         weights: within the shape model: its mode weights against the standard normal.
         faces: of the surfaces.
         self_intersecting_faces: of these, how many cut another face of the same region.

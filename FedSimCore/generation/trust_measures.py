@@ -111,7 +111,7 @@ class TrustMeter:
         """
         model = self._generator.model
         weights = drawn.parameters[0, : model.mode_count].double()
-        latent = self._generator.normal.mahalanobis(drawn.latent)
+        latent = self._generator.normal_of(drawn.population).mahalanobis(drawn.latent)
         compared = None
         if self._images is not None and hu is not None:
             compared = self._images.nearest(image_vector(hu, self._generator.intensity))

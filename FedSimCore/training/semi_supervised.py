@@ -26,7 +26,6 @@ from FedSimCore.cohorts import Case, read_cohort
 from FedSimCore.errors import InputError
 from FedSimCore.generation.enhancer_file import SiteDiscriminator, SiteEnhancer
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, GeneratorHeader, HeartGenerator, TrainingCase
-from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
 from FedSimCore.networks.enhancer import slice_conditions
 from FedSimCore.networks.generators import Latents
@@ -337,12 +336,12 @@ def _more_images(config: SemiSupervisedConfig, known: AbstractSet[str]) -> list[
 
 
 def _latents(generator: HeartGenerator, labelled: Hearts, unlabelled: Hearts, config: SemiSupervisedConfig) -> Latents:
-    """Return the learnt latents of labelled cases, and others drawn from the normal fitted to them.
+    """Return the learnt latents of labelled cases, and others drawn from the normal fitted to the site's.
 
     With a single labelled case of the site the normal is that of all sites' cases.
     """
     known = torch.cat([generator.latent_of(name) for name in labelled.names])
-    normal = LatentNormal.fitted(known) if len(known) > 1 else generator.normal
+    normal = generator.normals.get(config.site, generator.normal)
     drawn = normal.sample(len(unlabelled), torch.Generator().manual_seed(config.seed))
     latents = Latents(len(known) + len(drawn), generator.header.latent_size)
     with torch.no_grad():

@@ -50,6 +50,7 @@ def open_model(engine: Engine, task: OpenModelTask, report: Reporter) -> Answer:
         stage=header.stage,
         coarse=header.coarse,
         sites=model.sites,
+        populations=tuple(model.generator.normals),
         cases=tuple(TrainingCaseRow(id=case.id, site=case.site, labelled=case.labelled) for case in header.cases),
         size=header.size,
         spacing_mm=header.spacing_mm,
@@ -62,7 +63,7 @@ def open_model(engine: Engine, task: OpenModelTask, report: Reporter) -> Answer:
 def sample_heart(engine: Engine, task: SampleHeartTask, report: Reporter) -> Answer:
     """Draw a heart."""
     report(0, 2, "sampling")
-    drawn = draw(engine.generative(task.folder).generator, task.seed, task.number, task.shape)
+    drawn = draw(engine.generative(task.folder).generator, task.seed, task.number, task.shape, task.population)
     return _answer(engine, task.folder, drawn, task.trust, report)
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MODEL_SETTING = "FedSim/GeneratorFolder"
 CHANNEL = "generator"
+EVERYBODY = "all"
+"""Stands for hearts like those of all training cases."""
 PHYSICS = ""
 """Stands for no enhancer in the list of sites."""
 REST_MS = 500
@@ -64,6 +66,7 @@ class GeneratorSection:
         self.ui.modelEdit.filters = ctk.ctkPathLineEdit.Dirs
         self.ui.modelEdit.currentPath = str(self._settings.value(MODEL_SETTING) or shipped_model() or "")
         make_quiet(self.ui.siteBox)
+        make_quiet(self.ui.populationBox)
         self._guard = WheelGuard()
         self._guard.protect(self.ui.walkSlider)
         self._guard.protect(self.ui.sampleSeedBox)
@@ -134,7 +137,8 @@ class GeneratorSection:
 
     def _sample(self) -> None:
         seed = self.ui.sampleSeedBox.value
-        self._ask(SampleHeartTask(folder=self._asked, seed=seed), self._take_sample)
+        population = self.ui.populationBox.currentData or EVERYBODY
+        self._ask(SampleHeartTask(folder=self._asked, seed=seed, population=population), self._take_sample)
 
     def _on_walk(self) -> None:
         self._rest.start()
@@ -162,6 +166,9 @@ class GeneratorSection:
         items += [(_("Enhancer of {site}").format(site=site), site) for site in model.sites]
         fill_combo_box(self.ui.siteBox, items)
         choose(self.ui.siteBox, PHYSICS)
+        people = [(_("Like all training hearts"), EVERYBODY)]
+        people += [(_("Like those of {site}").format(site=site), site) for site in model.populations]
+        fill_combo_box(self.ui.populationBox, people)
         self._refresh()
 
     def _take_sample(self, event: RequestDone) -> None:

@@ -34,7 +34,8 @@ class SampleHeartTask(Message):
     Attributes:
         folder: of the model.
         seed: of a cohort.
-        number: of the heart in it; seed and number decide the heart, as in ``fedsim generate``.
+        number: of the heart in it; seed, number and population decide the heart, as in ``fedsim generate``.
+        population: whose heart: a site of :class:`OpenModelResult`'s ``populations``, or ``"all"``.
         shape: where its shape comes from.
         trust: measure it, too, which takes a second.
     """
@@ -43,6 +44,7 @@ class SampleHeartTask(Message):
     folder: str
     seed: int = Field(ge=0)
     number: int = Field(default=0, ge=0)
+    population: str = "all"
     shape: Literal["learnt", "random"] = "learnt"
     trust: bool = True
 
@@ -118,6 +120,7 @@ class OpenModelResult(Message):
         stage: ``"pre-trained"`` or ``"semi-supervised"``.
         coarse: ``"rendered"``, ``"read"`` or ``"fixed-materials"``.
         sites: with an enhancer.
+        populations: sites whose hearts it can draw, beside ``"all"``.
         cases: it has learnt from.
         size: voxels along each side of its working grid.
         spacing_mm: of its working grid.
@@ -134,6 +137,7 @@ class OpenModelResult(Message):
     stage: str
     coarse: str
     sites: tuple[str, ...]
+    populations: tuple[str, ...]
     cases: tuple[TrainingCaseRow, ...]
     size: int
     spacing_mm: float

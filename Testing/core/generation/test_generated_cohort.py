@@ -52,7 +52,7 @@ def test_it_is_a_cohort_that_any_verb_reads(cohort):
 def test_parameters_are_those_of_the_heart_and_belong_to_the_shape_model(cohort, model_folder):
     generator = GenerativeModel.load(model_folder).generator
     found = read_parameters(cohort / "a-s0-0001_parameters.json", 3, generator.model.checksum)
-    assert found == draw(generator, 0, 1).heart
+    assert found == draw(generator, 0, 1, population="a").heart
 
 
 def test_the_record_tells_what_decides_the_heart_and_what_it_was_made_with(cohort, model_folder):
@@ -61,7 +61,9 @@ def test_the_record_tells_what_decides_the_heart_and_what_it_was_made_with(cohor
     assert record.recipe.generator_sha256 == model.generator.checksum
     assert record.recipe.enhancer_sha256 == model.enhancer("a").checksum
     assert (record.recipe.seed, record.recipe.number, record.recipe.variant) == (0, 1, "pre")
-    assert record.latent == tuple(draw(model.generator, 0, 1).latent[0].tolist())
+    assert record.recipe.population == "a"
+    assert record.latent == tuple(draw(model.generator, 0, 1, population="a").latent[0].tolist())
+    assert record.latent != tuple(draw(model.generator, 0, 1).latent[0].tolist())
     assert {"commit", "fedsim", "torch", "threads"} <= record.made_with.keys()
     assert record.seconds.keys() == {"shape and labels", "coarse CT", "enhancer", "trust", "writing"}
 
@@ -100,7 +102,13 @@ def test_an_interrupted_cohort_is_readable_and_goes_on(model_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"seed": 1}, "seed"), ({"site": "b"}, "enhancer"), ({"shape": "random"}, "shape"), ({"blend": "alpha"}, "blend")],
+    [
+        ({"seed": 1}, "seed"),
+        ({"site": "b"}, "enhancer"),
+        ({"shape": "random"}, "shape"),
+        ({"blend": "alpha"}, "blend"),
+        ({"population": "all"}, "population"),
+    ],
 )
 def test_a_folder_with_other_hearts_is_refused(cohort, model_folder, change, named):
     with pytest.raises(InputError, match=f"holds hearts with another {named} .case a-s0-0000"):
@@ -132,6 +140,7 @@ def test_the_command_generates_tells_trust_and_times(model_folder, tmp_path):
     [
         ([], "has enhancers of a, b; choose one with --site"),
         (["--site", "c"], "no enhancer of a site 'c'"),
+        (["--site", "a", "--population", "c"], "fewer than two hearts of 'c'; choose a population of a, b, all"),
         (["--site", "a", "--shape", "square"], "--shape 'square' is not known; choose one of learnt, random"),
         (["--site", "a", "--blend", "paint"], "--blend 'paint' is not known"),
         (["--site", "a", "--device", "abacus"], "--device 'abacus' is not known"),

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from FedSimCore.errors import InputError
-from FedSimCore.generation.latent_normal import LatentNormal, shrunk_covariance
+from FedSimCore.generation.latent_normal import LatentNormal, normals_of_sites, shrunk_covariance
 
 
 def drawn(count, seed=0, size=5):
@@ -76,3 +76,41 @@ def test_one_heart_or_equal_latents_make_no_distribution():
         LatentNormal.fitted(torch.ones(1, 3))
     with pytest.raises(InputError, match="All latents are equal"):
         LatentNormal.fitted(torch.ones(4, 3))
+
+
+def sites_of(count, seed=2):
+    """Latents of two sites in 24 dimensions: ``adult`` hardly differs in the first number, ``child`` much."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(2 * count, 24))
+    values[:count, 0] = 3 + 0.1 * values[:count, 0]
+    values[count:, 0] -= 3
+    return torch.from_numpy(values), ["adult"] * count + ["child"] * count
+
+
+def test_a_site_keeps_what_its_hearts_have_in_common_however_few_there_are():
+    latents, sites = sites_of(12)
+    normals = normals_of_sites(latents, sites)
+    assert set(normals) == {"adult", "child"}
+    drawn = normals["adult"].sample(2000, torch.Generator().manual_seed(0))
+    assert float(drawn[:, 0].mean()) == pytest.approx(3, abs=0.1)
+    assert 0.05 < float(drawn[:, 0].std()) < 0.5
+    assert float(drawn[:, 1:].std(0).mean()) == pytest.approx(1, abs=0.25)
+    assert float(normals["child"].sample(2000, torch.Generator().manual_seed(0))[:, 0].std()) > 0.7
+    # Shrunk by least squares alone, adults' would be children's in this number.
+    everything = LatentNormal(normals["adult"].mean, shrunk_covariance(latents[:12] - latents[:12].mean(0))[0])
+    assert float(everything.sample(2000, torch.Generator().manual_seed(0))[:, 0].std()) > 0.8
+
+
+def test_normals_of_sites_with_many_cases_are_the_sites_own():
+    latents, sites = sites_of(20_000)
+    for site, normal in normals_of_sites(latents, sites).items():
+        own = latents[[name == site for name in sites]]
+        assert normal.mean.numpy() == pytest.approx(own.mean(0).numpy(), abs=1e-5)
+        assert normal.covariance.numpy() == pytest.approx(np.cov(own.numpy().T), abs=1e-3)
+
+
+def test_a_site_of_one_case_or_of_equal_latents_has_no_distribution():
+    latents, sites = sites_of(3)
+    assert set(normals_of_sites(latents[:4], sites[:4])) == {"adult"}
+    assert normals_of_sites(torch.ones(4, 3), ["a", "a", "b", "b"]) == {}
+    assert normals_of_sites(latents[:1], ["a"]) == {}

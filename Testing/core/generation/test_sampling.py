@@ -38,6 +38,18 @@ def test_latents_come_from_the_fitted_normal():
     assert stats.kstest(distances, stats.chi2(4).cdf).pvalue > 0.01
 
 
+def test_latents_of_a_site_come_from_its_own_normal():
+    generator = small_generator()
+    drawn = [draw(generator, 3, number, population="b") for number in range(400)]
+    assert {one.population for one in drawn} == {"b"}
+    distances = generator.normal_of("b").mahalanobis(torch.cat([one.latent for one in drawn])).numpy() ** 2
+    assert stats.kstest(distances, stats.chi2(4).cdf).pvalue > 0.01
+    own = generator.latents[1::2].mean(0)
+    assert torch.allclose(torch.cat([one.latent for one in drawn]).mean(0), own, atol=0.2)
+    with pytest.raises(InputError, match="fewer than two hearts of 'c'; choose a population of a, b, all"):
+        draw(generator, 3, 0, population="c")
+
+
 def test_a_heart_depends_on_its_seed_and_number_alone():
     generator = small_generator()
     torch.manual_seed(99)

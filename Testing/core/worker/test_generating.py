@@ -40,6 +40,7 @@ def test_an_opened_model_tells_what_it_is(conversation: Conversation, folder: Pa
     told = conversation.ask(p.OpenModelTask(folder=str(folder))).result
     assert told.generator_sha256 == model.generator.checksum
     assert (told.sites, told.modes, told.latent_size) == (("a", "b"), 3, 4)
+    assert told.populations == ("a", "b")
     assert [case.id for case in told.cases] == ["case0", "case1", "case2", "case3"]
     assert told.card == "# Made of blobs\n"
 
@@ -59,6 +60,16 @@ def test_a_sampled_heart_is_that_of_fedsim_generate_with_its_trust(
     np.testing.assert_allclose(done.arrays["coarse_hu"], expected, atol=0.1)
     assert done.result.coarse_grid.shape == (16, 16, 16)
     assert done.result.coarse_grid.grid().spacing_mm == pytest.approx(10.0)
+
+
+def test_a_heart_is_drawn_like_those_of_a_site(
+    conversation: Conversation, folder: Path, model: GenerativeModel
+) -> None:
+    done = conversation.ask(p.SampleHeartTask(folder=str(folder), seed=3, number=2, population="b"))
+    drawn = draw(model.generator, 3, 2, population="b")
+    assert done.result.latent == pytest.approx(drawn.latent[0].tolist(), abs=1e-6)
+    trust = TrustMeter(model.generator).measure(drawn)
+    assert done.result.trust.latent.distance == pytest.approx(trust.latent.distance, rel=1e-3)
 
 
 def test_walking_ends_at_both_latents_and_is_the_generations_way(

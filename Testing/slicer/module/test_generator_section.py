@@ -67,6 +67,21 @@ def test_a_sample_is_the_heart_that_fedsim_generate_draws_and_undo_brings_the_ol
     assert session.editor.heart == before
 
 
+def test_hearts_are_drawn_like_those_of_a_site(generator, folder, session, wait_for):
+    from FedSimCore.generation.model_folder import GenerativeModel
+    from FedSimCore.generation.sampling import draw
+    from FedSimSlicerLib.checked_edit import choose
+
+    box = generator.ui.populationBox
+    told = [box.itemText(row) for row in range(box.count)]
+    assert told == ["Like all training hearts", "Like those of a", "Like those of b"]
+    choose(box, "b")
+    sample(generator, wait_for)
+    drawn = draw(GenerativeModel.load(folder).generator, 3, 0, population="b")
+    assert session.editor.heart.vector() == pytest.approx(drawn.heart.vector(), abs=1e-5)
+    choose(box, "all")
+
+
 def test_its_trust_is_told_with_the_nearest_training_case_which_can_be_shown(generator, session, wait_for):
     made = sample(generator, wait_for)
     text = generator.ui.trustLabel.text
