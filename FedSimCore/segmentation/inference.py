@@ -15,6 +15,8 @@ from FedSimCore.volumes.resample import AIR_HU
 
 Network = Callable[[Tensor], Tensor]
 OVERLAP = 0.5
+WINDOWS = "segmenting"
+"""Stage that is told while windows are computed."""
 _EMPTY = -0.999
 """A window whose inputs are all below this holds air alone."""
 
@@ -53,7 +55,7 @@ def probabilities(
 
     def predict(patch: Tensor) -> Tensor:
         nonlocal done
-        progress(done, total, "segmenting")
+        progress(done, total, WINDOWS)
         done = min(done + 1, total)
         inputs = windowed(patch[:, 0], header.windows_hu)
         if float(inputs.max()) < _EMPTY:
@@ -74,7 +76,7 @@ def probabilities(
         device=torch.device("cpu"),
     )
     assert isinstance(result, Tensor)
-    progress(total, total, "segmenting")
+    progress(total, total, WINDOWS)
     return result[0].half()
 
 

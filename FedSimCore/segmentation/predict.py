@@ -18,6 +18,8 @@ from FedSimCore.segmentation.onto_scan import entropy_on_scan, labels_on_scan
 from FedSimCore.segmentation.working import to_working_grid
 from FedSimCore.volumes import Grid, Volume
 
+ONTO_SCAN = "bringing the labels onto the scan"
+"""Stage that is told last."""
 LEAST_EXTENT_MM = 30.0
 """A scan that is thinner than this along an axis shows no heart."""
 LEAST_HEART_ML = 5.0
@@ -106,7 +108,7 @@ def segment(
     volume_ml = np.count_nonzero(label) * header.spacing_mm**3 / 1000
     there = bool(volume_ml >= LEAST_HEART_ML and confidence >= _LEAST_CONFIDENCE)
     if there:
-        progress(0, 1, "bringing the labels onto the scan")
+        progress(0, 1, ONTO_SCAN)
         labels = labels_on_scan(found, label > 0, working.grid, scan.grid)
     else:
         labels = np.zeros(scan.grid.shape, np.uint8)

@@ -15,6 +15,8 @@ from FedSimCore.volumes.resample import AIR_HU, resample
 
 MOST_VOXELS = 2**27
 """Of a working grid: four metres cubed at 8 mm, or a whole adult at 3 mm ten times over."""
+ONTO_WORKING = "bringing the scan onto the working grid"
+"""Stage that is told meanwhile."""
 _SLAB_VOXELS = 2**20
 
 
@@ -55,11 +57,11 @@ def to_working_grid(scan: Volume, spacing_mm: float, progress: Progress = silent
     per_slab = max(1, _SLAB_VOXELS // max(1, int(np.prod(grid.shape)) // grid.shape[axis]), 8)
     result = np.empty(grid.shape, dtype=np.float32)
     for start in range(0, grid.shape[axis], per_slab):
-        progress(start, grid.shape[axis], "bringing the scan onto the working grid")
+        progress(start, grid.shape[axis], ONTO_WORKING)
         part = [slice(None)] * 3
         part[axis] = slice(start, min(start + per_slab, grid.shape[axis]))
         result[tuple(part)] = resample(scan, sub_grid(grid, part), "linear", AIR_HU).array
-    progress(grid.shape[axis], grid.shape[axis], "bringing the scan onto the working grid")
+    progress(grid.shape[axis], grid.shape[axis], ONTO_WORKING)
     return Volume(result, grid)
 
 

@@ -20,6 +20,7 @@ from FedSimCore.errors import InputError
 from FedSimCore.generation.enhancer_file import SiteEnhancer
 from FedSimCore.generation.model_folder import GENERATOR_FILE, GenerativeModel, enhancer_file, model_folder
 from FedSimCore.generation.trust_measures import TrustMeter
+from FedSimCore.segmentation.model_file import Segmenter
 from FedSimCore.shape.model import PAPER_MODES, ShapeModel, builtin_model
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.shape.voxelizer import label_map
@@ -69,6 +70,7 @@ class Engine:
         self._generative: LeastRecentlyUsed[GenerativeModel] = LeastRecentlyUsed(2)
         self._enhancers: LeastRecentlyUsed[SiteEnhancer] = LeastRecentlyUsed(3)
         self._meters: LeastRecentlyUsed[TrustMeter] = LeastRecentlyUsed(2)
+        self._segmenters: LeastRecentlyUsed[Segmenter] = LeastRecentlyUsed(2)
 
     def model(self, modes: int | None = None) -> ShapeModel:
         """Return the shape model with its first modes.
@@ -142,6 +144,14 @@ class Engine:
         model = self.generative(folder)
         return self._meters.get_or_make(_version(model.folder / GENERATOR_FILE), lambda: TrustMeter(model.generator))
 
+    def segmenter(self, path: Path) -> Segmenter:
+        """Return a segmenter on the device, read again when its file has changed.
+
+        Raises:
+            InputError: the file can't be used.
+        """
+        return self._segmenters.get_or_make(_version(path), lambda: Segmenter.load(path).to(self.device))
+
     def _open(self, folder: Path) -> GenerativeModel:
         model = GenerativeModel.load(folder)
         theirs, ours = model.generator.header.shape_model_sha256, self.model_sha256()
@@ -165,7 +175,7 @@ class Engine:
 
     def forget(self) -> None:
         """Give memory back."""
-        generated = self._generative, self._enhancers, self._meters
+        generated = self._generative, self._enhancers, self._meters, self._segmenters
         for cache in (self._labels, self.bodies, self.scenes, *generated):
             cache.clear()
         tables = projection_tables()

@@ -15,9 +15,18 @@ Lane = Literal["labels", "numbers", "quick", "long"]
 # Each lane is a thread: labels follow a slider while a preview is made, and both while a full rendering runs.
 LANES: dict[Lane, tuple[str, ...]] = {
     "labels": ("labels",),
-    "numbers": ("describe", "measure", "region_histogram", "open_model", "sample_heart", "walk", "training_heart"),
+    "numbers": (
+        "describe",
+        "measure",
+        "region_histogram",
+        "open_model",
+        "sample_heart",
+        "walk",
+        "training_heart",
+        "open_segmenter",
+    ),
     "quick": ("preview", "enhance"),
-    "long": ("mode_table", "fit", "render"),
+    "long": ("mode_table", "fit", "render", "segment"),
 }
 
 

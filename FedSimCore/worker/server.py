@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from FedSimCore.errors import CancelledError, FedSimError, InputError
-from FedSimCore.worker import analysis, generating, imaging
+from FedSimCore.worker import analysis, generating, imaging, segmenting
 from FedSimCore.worker.device import DevicePreference, device_report, free_memory_mb
 from FedSimCore.worker.engine import Answer, Arrays, Engine
 from FedSimCore.worker.exchange import read_arrays, remove_arrays, write_arrays
@@ -32,6 +32,7 @@ from FedSimCore.worker.protocol import (
     MeasureTask,
     ModeTableTask,
     OpenModelTask,
+    OpenSegmenterTask,
     Part,
     PreviewTask,
     Ready,
@@ -39,6 +40,7 @@ from FedSimCore.worker.protocol import (
     RenderPart,
     RenderTask,
     SampleHeartTask,
+    SegmentTask,
     TrainingHeartTask,
     WalkTask,
     read_command,
@@ -167,10 +169,12 @@ _HANDLERS: dict[type, Callable[..., Answer]] = {
     WalkTask: generating.walk,
     TrainingHeartTask: generating.training_heart,
     EnhanceTask: generating.enhance,
+    OpenSegmenterTask: segmenting.open_segmenter,
 }
 _HANDLERS_OF_ARRAYS: dict[type, Callable[..., Answer]] = {
     FitTask: analysis.fit,
     RegionHistogramTask: analysis.region_histogram,
+    SegmentTask: segmenting.segment,
 }
 
 

@@ -40,6 +40,14 @@ from FedSimCore.worker.protocol.results import (
     Result,
     ScanRow,
 )
+from FedSimCore.worker.protocol.segmenting import (
+    OpenSegmenterResult,
+    OpenSegmenterTask,
+    SegmentedRegion,
+    SegmenterRegion,
+    SegmentResult,
+    SegmentTask,
+)
 from FedSimCore.worker.protocol.tasks import (
     Cancel,
     Command,
@@ -89,6 +97,8 @@ __all__ = [
     "ModeTableTask",
     "OpenModelResult",
     "OpenModelTask",
+    "OpenSegmenterResult",
+    "OpenSegmenterTask",
     "Part",
     "PreviewResult",
     "PreviewTask",
@@ -108,6 +118,10 @@ __all__ = [
     "ScanRow",
     "ScanSettings",
     "ScannerChoice",
+    "SegmentResult",
+    "SegmentTask",
+    "SegmentedRegion",
+    "SegmenterRegion",
     "Task",
     "TrainingCaseRow",
     "TrainingHeartTask",

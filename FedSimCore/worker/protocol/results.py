@@ -10,6 +10,7 @@ from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes.grid_spec import GridSpec
 from FedSimCore.worker.protocol.generated import EnhanceResult, GeneratedHeartResult, OpenModelResult
 from FedSimCore.worker.protocol.messages import Message
+from FedSimCore.worker.protocol.segmenting import OpenSegmenterResult, SegmentResult
 
 
 class DeviceReport(Message):
@@ -194,6 +195,8 @@ Result = Annotated[
     | DescribeResult
     | OpenModelResult
     | GeneratedHeartResult
-    | EnhanceResult,
+    | EnhanceResult
+    | OpenSegmenterResult
+    | SegmentResult,
     Field(discriminator="kind"),
 ]

@@ -17,6 +17,7 @@ from FedSimCore.worker.protocol.generated import (
     WalkTask,
 )
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
+from FedSimCore.worker.protocol.segmenting import OpenSegmenterTask, SegmentTask
 
 
 class Material(Message):
@@ -197,7 +198,9 @@ Task = Annotated[
     | SampleHeartTask
     | WalkTask
     | TrainingHeartTask
-    | EnhanceTask,
+    | EnhanceTask
+    | OpenSegmenterTask
+    | SegmentTask,
     Field(discriminator="kind"),
 ]
 
