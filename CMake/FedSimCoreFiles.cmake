@@ -313,17 +313,21 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/worker/generating.py
   FedSimCore/worker/imaging.py
   FedSimCore/worker/interruption.py
+  FedSimCore/worker/label_maps.py
   FedSimCore/worker/least_recently_used.py
   FedSimCore/worker/protocol/__init__.py
   FedSimCore/worker/protocol/generated.py
+  FedSimCore/worker/protocol/label_maps.py
   FedSimCore/worker/protocol/messages.py
   FedSimCore/worker/protocol/reading.py
   FedSimCore/worker/protocol/replies.py
   FedSimCore/worker/protocol/results.py
+  FedSimCore/worker/protocol/segmenting.py
   FedSimCore/worker/protocol/tasks.py
   FedSimCore/worker/recipes.py
   FedSimCore/worker/reporting.py
   FedSimCore/worker/scheduler.py
+  FedSimCore/worker/segmenting.py
   FedSimCore/worker/server.py
   )
 

@@ -17,11 +17,11 @@ from FedSimCore.errors import InputError
 from FedSimCore.shape.fit import POSE_STAGES, STAGES
 from FedSimCore.shape.fit import fit as fit_model
 from FedSimCore.shape.labelled_heart import LabelledHeart
-from FedSimCore.shape.measurements import measure_mesh, signed_distance_mm
+from FedSimCore.shape.measurements import Measurements, measure_mesh, signed_distance_mm
 from FedSimCore.shape.mesh import HeartMesh
 from FedSimCore.shape.mode_descriptions import describe_modes
 from FedSimCore.shape.model import ShapeModel
-from FedSimCore.shape.norms import compare
+from FedSimCore.shape.norms import Sex, compare
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.worker.device import device_report
@@ -51,7 +51,12 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
     report.check()
     check_proportions(task.parameters)
     measured = measure_mesh(engine.model(len(task.parameters.weights)).mesh(task.parameters))
-    rows = [
+    return Answer(MeasureResult(rows=measurement_rows(measured, task.sex, task.bsa_m2)), {})
+
+
+def measurement_rows(measured: Measurements, sex: Sex | None, bsa_m2: float | None) -> tuple[MeasurementRow, ...]:
+    """Return measurements beside their norms; those that are not finite are left out."""
+    return tuple(
         MeasurementRow(
             key=compared.measurement.key,
             name=compared.measurement.name,
@@ -62,17 +67,16 @@ def measure(engine: Engine, task: MeasureTask, report: Reporter) -> Answer:
             verdict=compared.verdict,
             citation=compared.citation,
         )
-        for compared in compare(measured, task.sex, task.bsa_m2)
+        for compared in compare(measured, sex, bsa_m2)
         if math.isfinite(compared.value)
-    ]
-    return Answer(MeasureResult(rows=tuple(rows)), {})
+    )
 
 
 def fit(engine: Engine, task: FitTask, arrays: Arrays, report: Reporter) -> Answer:
     """Fit the model to a label map."""
     report(0, 1, "reading the label map")
     model, start = _where_to_begin(engine, task)
-    heart = LabelledHeart.from_volume(task.name, _volume(arrays, "labels", task.affine, "The fit needs a label map"))
+    heart = LabelledHeart.from_volume(task.name, volume_in(arrays, "labels", task.affine, "The fit needs a label map"))
     stages = POSE_STAGES if task.pose_only else STAGES
     with report.part(0.02, 0.95) as progress:
         found = fit_model(model, heart, task.limit_sigma, stages, progress, start)
@@ -90,8 +94,12 @@ def fit(engine: Engine, task: FitTask, arrays: Arrays, report: Reporter) -> Answ
     return Answer(result, {"residual_mm": residual})
 
 
-def _volume(arrays: Arrays, name: str, affine: Sequence[Sequence[float]], needs: str) -> Volume:
-    """Return an array that came with a request, on its grid."""
+def volume_in(arrays: Arrays, name: str, affine: Sequence[Sequence[float]], needs: str) -> Volume:
+    """Return an array that came with a request, on its grid.
+
+    Raises:
+        InputError: there is none, or it is not of three dimensions.
+    """
     array = arrays.get(name)
     if array is None or array.ndim != 3:
         given = "none" if array is None else f"one of {array.ndim} dimensions"
@@ -137,8 +145,8 @@ def region_histogram(
 ) -> Answer:
     """Count the HU of each region of a scan."""
     report.check()
-    scan = _volume(arrays, "hu", task.scan_affine, "A histogram needs a scan")
-    labels = _volume(arrays, "labels", task.labels_affine, "A histogram needs a label map")
+    scan = volume_in(arrays, "hu", task.scan_affine, "A histogram needs a scan")
+    labels = volume_in(arrays, "labels", task.labels_affine, "A histogram needs a label map")
     try:
         found = region_histograms(scan, labels, np.array(task.edges_hu))
     except InputError as error:

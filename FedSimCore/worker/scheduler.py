@@ -10,9 +10,10 @@ from typing import Literal
 from FedSimCore.errors import CancelledError
 from FedSimCore.worker.protocol import Cancel, Request
 
-Lane = Literal["labels", "numbers", "quick", "long"]
+Lane = Literal["labels", "numbers", "quick", "results", "long"]
 
-# Each lane is a thread: labels follow a slider while a preview is made, and both while a full rendering runs.
+# Each lane is a thread: labels follow a slider while a preview is made, and both while a full rendering runs. What is
+# found in one scan is measured while the next is segmented.
 LANES: dict[Lane, tuple[str, ...]] = {
     "labels": ("labels",),
     "numbers": (
@@ -26,6 +27,7 @@ LANES: dict[Lane, tuple[str, ...]] = {
         "open_segmenter",
     ),
     "quick": ("preview", "enhance"),
+    "results": ("surfaces", "measure_labels", "compare_labels"),
     "long": ("mode_table", "fit", "render", "segment"),
 }
 

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from FedSimCore.errors import CancelledError, FedSimError, InputError
-from FedSimCore.worker import analysis, generating, imaging, segmenting
+from FedSimCore.worker import analysis, generating, imaging, label_maps, segmenting
 from FedSimCore.worker.device import DevicePreference, device_report, free_memory_mb
 from FedSimCore.worker.engine import Answer, Arrays, Engine
 from FedSimCore.worker.exchange import read_arrays, remove_arrays, write_arrays
@@ -23,12 +23,14 @@ from FedSimCore.worker.interruption import InterruptionPoints
 from FedSimCore.worker.protocol import (
     Cancel,
     Cancelled,
+    CompareLabelsTask,
     DescribeTask,
     Done,
     EnhanceTask,
     Failure,
     FitTask,
     LabelsTask,
+    MeasureLabelsTask,
     MeasureTask,
     ModeTableTask,
     OpenModelTask,
@@ -41,6 +43,7 @@ from FedSimCore.worker.protocol import (
     RenderTask,
     SampleHeartTask,
     SegmentTask,
+    SurfacesTask,
     TrainingHeartTask,
     WalkTask,
     read_command,
@@ -172,9 +175,12 @@ _HANDLERS: dict[type, Callable[..., Answer]] = {
     OpenSegmenterTask: segmenting.open_segmenter,
 }
 _HANDLERS_OF_ARRAYS: dict[type, Callable[..., Answer]] = {
+    CompareLabelsTask: label_maps.compare_labels,
     FitTask: analysis.fit,
+    MeasureLabelsTask: label_maps.measure,
     RegionHistogramTask: analysis.region_histogram,
     SegmentTask: segmenting.segment,
+    SurfacesTask: label_maps.surfaces,
 }
 
 

@@ -20,6 +20,14 @@ from FedSimCore.worker.protocol.generated import (
     TrainingHeartTask,
     WalkTask,
 )
+from FedSimCore.worker.protocol.label_maps import (
+    CompareLabelsResult,
+    CompareLabelsTask,
+    MeasureLabelsTask,
+    ScoreRow,
+    SurfacesResult,
+    SurfacesTask,
+)
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
 from FedSimCore.worker.protocol.reading import read_command, read_reply
 from FedSimCore.worker.protocol.replies import Cancelled, Done, Failure, Hello, Part, Progress, Ready, Reply, Unusable
@@ -72,6 +80,8 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Command",
+    "CompareLabelsResult",
+    "CompareLabelsTask",
     "DescribeResult",
     "DescribeTask",
     "DeviceReport",
@@ -88,6 +98,7 @@ __all__ = [
     "LabelsTask",
     "Latent",
     "Material",
+    "MeasureLabelsTask",
     "MeasureResult",
     "MeasureTask",
     "MeasurementRow",
@@ -118,10 +129,13 @@ __all__ = [
     "ScanRow",
     "ScanSettings",
     "ScannerChoice",
+    "ScoreRow",
     "SegmentResult",
     "SegmentTask",
     "SegmentedRegion",
     "SegmenterRegion",
+    "SurfacesResult",
+    "SurfacesTask",
     "Task",
     "TrainingCaseRow",
     "TrainingHeartTask",

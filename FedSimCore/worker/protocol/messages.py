@@ -26,10 +26,10 @@ class ArrayFile(Message):
     """
 
     file: str = Field(pattern=r"^[a-z0-9_-]+\.raw$")
-    dtype: Literal["uint8", "int16", "float32", "float64"]
+    dtype: Literal["uint8", "int16", "int32", "float32", "float64"]
     shape: tuple[Annotated[int, Field(ge=0)], ...]
 
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return math.prod(self.shape) * {"uint8": 1, "int16": 2, "float32": 4, "float64": 8}[self.dtype]
+        return math.prod(self.shape) * {"uint8": 1, "int16": 2, "int32": 4, "float32": 4, "float64": 8}[self.dtype]

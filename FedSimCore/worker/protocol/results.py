@@ -9,6 +9,7 @@ from pydantic import Field
 from FedSimCore.shape.parameters import HeartParameters
 from FedSimCore.volumes.grid_spec import GridSpec
 from FedSimCore.worker.protocol.generated import EnhanceResult, GeneratedHeartResult, OpenModelResult
+from FedSimCore.worker.protocol.label_maps import CompareLabelsResult, SurfacesResult
 from FedSimCore.worker.protocol.messages import Message
 from FedSimCore.worker.protocol.segmenting import OpenSegmenterResult, SegmentResult
 
@@ -197,6 +198,8 @@ Result = Annotated[
     | GeneratedHeartResult
     | EnhanceResult
     | OpenSegmenterResult
-    | SegmentResult,
+    | SegmentResult
+    | SurfacesResult
+    | CompareLabelsResult,
     Field(discriminator="kind"),
 ]

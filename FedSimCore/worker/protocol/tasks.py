@@ -16,6 +16,7 @@ from FedSimCore.worker.protocol.generated import (
     TrainingHeartTask,
     WalkTask,
 )
+from FedSimCore.worker.protocol.label_maps import CompareLabelsTask, MeasureLabelsTask, SurfacesTask
 from FedSimCore.worker.protocol.messages import ArrayFile, Message
 from FedSimCore.worker.protocol.segmenting import OpenSegmenterTask, SegmentTask
 
@@ -200,7 +201,10 @@ Task = Annotated[
     | TrainingHeartTask
     | EnhanceTask
     | OpenSegmenterTask
-    | SegmentTask,
+    | SegmentTask
+    | SurfacesTask
+    | MeasureLabelsTask
+    | CompareLabelsTask,
     Field(discriminator="kind"),
 ]
 
