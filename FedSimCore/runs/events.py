@@ -184,12 +184,13 @@ def _ends_whole(path: Path) -> bool:
         return file.read() == b"\n"
 
 
-def read_events(path: Path, start: int = 0) -> tuple[list[Event], int]:
+def read_events(path: Path, start: int = 0, portion: int | None = None) -> tuple[list[Event], int]:
     """Read the events from a place in the file on.
 
     Args:
         path: ``events.jsonl``; a missing one has no events.
         start: bytes to skip, as the last call returned them.
+        portion: bytes to read at most, but for a line that is longer; None: all there are.
 
     Returns:
         The events, and the place after the last whole line. Lines that are no event of this version are left out.
@@ -197,7 +198,9 @@ def read_events(path: Path, start: int = 0) -> tuple[list[Event], int]:
     try:
         with path.open("rb") as file:
             file.seek(start)
-            content = file.read()
+            content = file.read(portion)
+            while portion is not None and b"\n" not in content and (more := file.read(portion)):
+                content += more
     except FileNotFoundError:
         return [], 0
     whole = content[: content.rfind(b"\n") + 1]

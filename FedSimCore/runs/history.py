@@ -11,6 +11,9 @@ from FedSimCore.runs.events import still_valid as without_repeated
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.lock import is_locked
 
+_MEASURED = (Progressed, Evaluated)
+"""Events with metrics. ``Progressed | Evaluated`` would be put together anew for every event."""
+
 State = Literal["new", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 
 
@@ -61,16 +64,21 @@ class RunHistory:
         events: so far, without those of steps that were repeated.
     """
 
-    def __init__(self, run: RunFolder) -> None:
-        """Read the events that there are."""
+    def __init__(self, run: RunFolder, read: bool = True) -> None:
+        """Read the events that there are, unless :meth:`update` is to do it later."""
         self.run = run
         self.events: list[Event] = []
         self._read_to = 0
-        self.update()
+        if read:
+            self.update()
 
-    def update(self) -> list[Event]:
-        """Read what has been appended since the last call and return it; milliseconds, fit for a timer."""
-        new, self._read_to = read_events(self.run.events_file, self._read_to)
+    def update(self, portion: int | None = None) -> list[Event]:
+        """Read what has been appended since the last call and return it; a thousand events take some 20 ms.
+
+        Args:
+            portion: bytes to read at most, for whoever must not be busy for long; call again until nothing comes.
+        """
+        new, self._read_to = read_events(self.run.events_file, self._read_to, portion)
         if any(isinstance(event, Started) for event in new):
             self.events = without_repeated([*self.events, *new])
         else:
@@ -79,12 +87,12 @@ class RunHistory:
 
     def metric_names(self) -> list[str]:
         """Return the names of all metrics in the order of their first appearance."""
-        told = (event for event in self.events if isinstance(event, Progressed | Evaluated))
+        told = (event for event in self.events if isinstance(event, _MEASURED))
         return list(dict.fromkeys(name for event in told for name in event.metrics))
 
     def curve(self, metric: str) -> tuple[list[int], list[float]]:
         """Return the steps at which a metric was told, and its values."""
-        told = (event for event in self.events if isinstance(event, Progressed | Evaluated))
+        told = (event for event in self.events if isinstance(event, _MEASURED))
         points = [(event.step, event.metrics[metric]) for event in told if metric in event.metrics]
         return [step for step, _ in points], [value for _, value in points]
 
@@ -101,7 +109,7 @@ class RunHistory:
         state = self._state(started, ended)
         metrics: dict[str, float] = {}
         for event in self.events:
-            if isinstance(event, Progressed | Evaluated):
+            if isinstance(event, _MEASURED):
                 metrics |= event.metrics
         return RunStatus(
             name=self.run.name,

@@ -166,8 +166,8 @@ class GeneratorSection:
         items += [(_("Enhancer of {site}").format(site=site), site) for site in model.sites]
         fill_combo_box(self.ui.siteBox, items)
         choose(self.ui.siteBox, PHYSICS)
-        people = [(_("Like all training hearts"), EVERYBODY)]
-        people += [(_("Like those of {site}").format(site=site), site) for site in model.populations]
+        people = [(_("like all training hearts"), EVERYBODY)]
+        people += [(_("like those of {site}").format(site=site), site) for site in model.populations]
         fill_combo_box(self.ui.populationBox, people)
         self._refresh()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ UNSEEN_MS = 10_000
 """The same while nobody sees the panel."""
 MOST_POINTS = 1000
 """Of a curve; more are thinned."""
+PORTION_BYTES = 16_384
+"""Of a run's events that are read in one go: some 2 ms, in which the GUI's thread may have to wait for this one."""
+REST_S = 0.001
+"""Between two portions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,21 +207,27 @@ class _Eyes:
         return events[0].time if events else math.inf
 
     def _updated(self, path: Path) -> RunHistory:
-        if path not in self._histories:
-            self._histories[path] = RunHistory(RunFolder(path))
-        else:
-            self._histories[path].update()
+        """Read what is new of a run, in portions, between which the GUI's thread has its turn."""
+        self._read(path)
         return self._histories[path]
+
+    def _read(self, path: Path) -> bool:
+        """Do that; returns whether there was something new."""
+        history = self._histories.setdefault(path, RunHistory(RunFolder(path), read=False))
+        portions = 0
+        while history.update(PORTION_BYTES):
+            portions += 1
+            time.sleep(REST_S)
+        return portions > 0
 
     def _status(self, path: Path) -> RunStatus | None:
         """Return a run's state, which is worked out only when something has changed; None if it cannot be read."""
-        known = self._histories.get(path)
-        new = known is None or bool(known.update())
+        new = self._read(path)
         run = RunFolder(path)
         now = is_locked(run), run.stop_file.exists()
         if new or path not in self._states or self._states[path][0] != now:
             try:
-                self._states[path] = now, self._updated(path).status()
+                self._states[path] = now, self._histories[path].status()
             except FedSimError:  # it is being removed, or its config is damaged
                 self._states.pop(path, None)
                 return None
@@ -239,7 +250,10 @@ class _Eyes:
     def _curves(self, history: RunHistory) -> list[Curve]:
         path, name = history.run.path, history.run.name
         if path not in self._drawn or self._drawn[path][0] != len(history.events):
-            curves = [Curve(name, m, *thinned(*history.curve(m))) for m in history.metric_names()]
+            curves = []
+            for metric in history.metric_names():
+                curves.append(Curve(name, metric, *thinned(*history.curve(metric))))
+                time.sleep(REST_S)
             self._drawn[path] = len(history.events), curves
         return self._drawn[path][1]
 

@@ -42,6 +42,27 @@ def test_a_reader_gets_only_what_is_new_and_never_half_a_line(tmp_path):
     assert [event.step for event in (*first, *second)] == [1, 2]
 
 
+@pytest.mark.parametrize("portion", [1, 100, 350, 10**6])
+def test_a_reader_may_take_portions_and_misses_nothing(tmp_path, portion):
+    path, told = tmp_path / "events.jsonl", [started(0), *map(progressed, range(1, 30))]
+    log = EventLog(path)
+    for event in told:
+        log.append(event)
+    log.close()
+    lengths = [len(line) + 1 for line in path.read_bytes().splitlines()]
+    found, place, portions = [], 0, 0
+    while True:
+        new, place = read_events(path, place, portion)
+        if not new:
+            break
+        assert len(new) <= max(1, portion // min(lengths))
+        found += new
+        portions += 1
+    assert found == told
+    assert place == path.stat().st_size
+    assert (portions == 1) == (portion == 10**6)
+
+
 def test_a_line_that_a_power_failure_cut_short_is_skipped_and_spoils_no_other(tmp_path):
     path = tmp_path / "events.jsonl"
     log = EventLog(path)

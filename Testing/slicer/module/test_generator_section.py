@@ -74,7 +74,7 @@ def test_hearts_are_drawn_like_those_of_a_site(generator, folder, session, wait_
 
     box = generator.ui.populationBox
     told = [box.itemText(row) for row in range(box.count)]
-    assert told == ["Like all training hearts", "Like those of a", "Like those of b"]
+    assert told == ["like all training hearts", "like those of a", "like those of b"]
     choose(box, "b")
     sample(generator, wait_for)
     drawn = draw(GenerativeModel.load(folder).generator, 3, 0, population="b")

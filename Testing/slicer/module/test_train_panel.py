@@ -260,24 +260,26 @@ def test_a_name_that_is_taken_or_no_folder_is_refused(train, runs_folder, small_
 
 
 def test_the_gui_is_not_held_while_a_long_run_is_watched(train, runs_folder, wait_for, application):
-    """10,000 events: what is read is read in the thread."""
+    """10,000 events at once: they are read in the thread, in portions, between which the GUI has its turn."""
     from FedSimCore.runs.events import EventLog, Progressed
     from FedSimCore.runs.folder import RunFolder
 
     path = runs_folder("one")
     wait_for(lambda: train.table.chosen == (path,) and train.ui.chartButton.enabled)
+    train.ui.chartButton.click()
+    for _ in range(20):  # the chart's view is made, which takes a while of its own
+        application.process_events()
     log = EventLog(RunFolder(path).events_file)
     for step in range(7, 10_007):
         log.append(Progressed(stage="training", step=step, total=20_000, metrics={"loss": 1 / step, "train/a": 0.5}))
     log.close()
-    train.ui.chartButton.click()
     longest, end = 0.0, time.monotonic() + 60.0
     while "10006" not in train.ui.stateLabel.text and time.monotonic() < end:
         began = time.perf_counter()
         application.process_events()
         longest = max(longest, time.perf_counter() - began)
     assert "10006" in train.ui.stateLabel.text
-    assert longest < 0.5, "generous: other programs may run beside the tests"
+    assert longest < 0.2, "generous: other programs may run beside the tests"
     table = train.progress.chart.chart.GetNthPlotSeriesNode(0).GetTableNode()
     assert table.GetNumberOfRows() <= 1000
 
