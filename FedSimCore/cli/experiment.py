@@ -26,6 +26,7 @@ ONLY = typer.Option(
     metavar="SITE/LABELS/FOLD/METHOD",
     help="Only these cells; * and what is left out mean any. Repeat it.",
 )
+PICTURES = typer.Option(True, help="Draw samples and segmentations too.")
 
 
 @app.command("list")
@@ -77,6 +78,7 @@ def run(
     only: list[str] = ONLY,
     devices: str = typer.Option("cpu", help="cpu, cuda, or several, e.g. cuda:0,cuda:1; a process for each."),
     threads: int | None = typer.Option(None, min=1, help="CPU threads of each process; as many as torch likes."),
+    pictures: bool = PICTURES,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Run an experiment and write its report. Called again, it goes on where it was; failed cells are tried again."""
@@ -84,7 +86,7 @@ def run(
 
     order = _order(name, out, scale, cohorts, only, threads)
     run_processes(order, [part.strip() for part in devices.split(",") if part.strip()])
-    _report(order, as_json)
+    _report(order, pictures, as_json)
 
 
 @app.command()
@@ -93,10 +95,11 @@ def report(
     out: Path = OUT,
     scale: str = SCALE,
     cohorts: list[str] = COHORTS,
+    pictures: bool = PICTURES,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Write tables, tests, figures and the report page of what is there; holes are shown as holes."""
-    _report(_order(name, out, scale, cohorts, []), as_json)
+    _report(_order(name, out, scale, cohorts, []), pictures, as_json)
 
 
 def _order(name: str, out: Path, scale: str, cohorts: list[str], only: list[str], threads: int | None = None) -> Order:
@@ -112,10 +115,10 @@ def _order(name: str, out: Path, scale: str, cohorts: list[str], only: list[str]
     return Order(name, scale, out.expanduser().absolute(), tuple(given), tuple(only), threads)
 
 
-def _report(order: Order, as_json: bool) -> None:
+def _report(order: Order, pictures: bool, as_json: bool) -> None:
     from FedSimCore.experiments.report import write_report
 
-    written = write_report(order)
+    written = write_report(order, pictures)
     if as_json:
         content: dict[str, Any] = written.content()
         print_json(content)

@@ -101,6 +101,8 @@ def run_processes(order: Order, devices: Sequence[str] = ("cpu",)) -> None:
     """
     devices = checked_devices(devices)
     cells = order.plan().chosen(order.only)
+    if all(cell.scores.is_done(order.root) for cell in cells):
+        return
     order = replace(order, attempt=uuid.uuid4().hex)
     with disk_errors(order.root):
         order.root.mkdir(parents=True, exist_ok=True)
