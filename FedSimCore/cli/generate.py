@@ -31,6 +31,7 @@ def generate(
     training_cohort: Path | None = typer.Option(
         None, help="Cohort the model was trained on, to tell the nearest training case by image too."
     ),
+    segmenter: Path | None = typer.Option(None, help="Segmenter that tells whether it finds each heart where it is."),
     device: str = typer.Option("cpu", help="auto, cpu or cuda; bits are the same again only on the CPU."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -45,18 +46,26 @@ def generate(
     where = choose_device(_one_of("--device", device, DEVICES))
     opened = GenerativeModel.load(model)
     sampler = HeartSampler(opened, _site(site, opened.sites, opened.folder), chosen_blend, where)
+    agreement = None if segmenter is None else _agreement(segmenter, where)
     with progress_bar() as progress:
         images = None
         if training_cohort is not None:
             learnt_from = sampler.enhancer.header.cases
             images = training_images(training_cohort, sampler.generator, learnt_from, progress)
         meter = TrustMeter(sampler.generator, images)
-        maker = CohortGenerator(opened, sampler, meter, out, seed, chosen_shape, population or None)
+        maker = CohortGenerator(opened, sampler, meter, out, seed, chosen_shape, population or None, agreement)
         records = maker.generate(count, progress)
     if as_json:
         print_json({"folder": str(out), "seconds": _total_seconds(records), "hearts": [_row(r) for r in records]})
     else:
         _print(out, records)
+
+
+def _agreement(file: Path, device: Any) -> Any:
+    from FedSimCore.segmentation.agreement import AgreementMeter
+    from FedSimCore.segmentation.model_file import Segmenter, segmenter_file
+
+    return AgreementMeter(Segmenter.load(segmenter_file(file)).to(device), device)
 
 
 def _total_seconds(records: list[GeneratedRecord]) -> dict[str, float]:
@@ -81,9 +90,10 @@ def _print(out: Path, records: list[GeneratedRecord]) -> None:
                 f"P{trust.latent.percentile:.0f}",
                 f"P{trust.weights.percentile:.0f}",
                 trust.self_intersecting_faces,
+                "-" if trust.segmenter is None else f"{trust.segmenter.dice.get('heart', 0.0):.2f}",
             )
         )
-    header = ("heart", "nearest shape", "nearest CT", "latent", "weights", "cut faces")
+    header = ("heart", "nearest shape", "nearest CT", "latent", "weights", "cut faces", "Dice")
     print_table(str(out), header, rows)
     for record in records:
         for sentence in record.trust.concerns():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +20,17 @@ from FedSimCore.generation.blending import Blend
 from FedSimCore.generation.generator_file import EVERYBODY
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.generation.sampling import GeneratedHeart, HeartSampler, ShapeSource, draw
-from FedSimCore.generation.trust import Trust
+from FedSimCore.generation.trust import SegmenterAgreement, Trust
 from FedSimCore.generation.trust_measures import TrustMeter
 from FedSimCore.machine import commit
 from FedSimCore.progress import Progress, silent
 from FedSimCore.shape.parameters import write_parameters
-from FedSimCore.volumes.io import write_label_map, write_volume
+from FedSimCore.volumes import Volume
+from FedSimCore.volumes.io import read_label_map, read_volume, write_label_map, write_volume
 
 SCHEMA = "fedsim/generated-heart/1"
+Agreement = Callable[[Volume, Volume], SegmenterAgreement]
+"""Takes a heart's CT and labels; :class:`FedSimCore.segmentation.agreement.AgreementMeter` is one."""
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -98,6 +101,7 @@ class CohortGenerator:
         seed: of the cohort.
         shape: where shapes come from.
         population: site whose hearts are drawn, or all; None: the site's own if the generator has learnt two of them.
+        agreement: measures how a segmenter sees each heart, also those that are there already; None: not measured.
 
     Raises:
         InputError: the folder holds hearts of another model, site, seed or setting, or the population is unknown.
@@ -112,7 +116,9 @@ class CohortGenerator:
         seed: int,
         shape: ShapeSource = "learnt",
         population: str | None = None,
+        agreement: Agreement | None = None,
     ) -> None:
+        self._agreement = agreement
         self._model, self._sampler, self._meter = model, sampler, meter
         self.folder = Path(folder)
         stage, site = sampler.enhancer.header.stage, sampler.enhancer.header.site
@@ -150,7 +156,7 @@ class CohortGenerator:
             progress(number, count, "hearts")
             recipe = self.recipe(number)
             record = self._done(recipe)
-            records.append(record or self._make(recipe))
+            records.append(self._make(recipe) if record is None else self._with_agreement(record))
             if record is None:
                 self._write_table()
         progress(count, count, "hearts")
@@ -162,6 +168,8 @@ class CohortGenerator:
         heart = self._sampler.make(drawn)
         began = time.perf_counter()
         trust = self._meter.measure(drawn, heart.image.array)
+        if self._agreement is not None:
+            trust = trust.model_copy(update={"segmenter": self._agreement(heart.image, heart.label)})
         measured = time.perf_counter()
         self._write_volumes(recipe, heart)
         written = time.perf_counter()
@@ -174,6 +182,17 @@ class CohortGenerator:
         )
         write_json(self._json(recipe), {"schema": SCHEMA, **record.model_dump(mode="json")})
         return record
+
+    def _with_agreement(self, record: GeneratedRecord) -> GeneratedRecord:
+        """Return a heart that is there, with what the segmenter finds in it, if that is wanted and not known yet."""
+        if self._agreement is None or record.trust.segmenter is not None:
+            return record
+        files = self._files(record.recipe)
+        found = self._agreement(read_volume(files["image"]), read_label_map(files["label"]))
+        trust = record.trust.model_copy(update={"segmenter": found})
+        more = record.model_copy(update={"trust": trust})
+        write_json(self._json(record.recipe), {"schema": SCHEMA, **more.model_dump(mode="json")})
+        return more
 
     def _write_volumes(self, recipe: HeartRecipe, heart: GeneratedHeart) -> None:
         files = self._files(recipe)
@@ -265,6 +284,8 @@ def _case(record: GeneratedRecord, files: dict[str, Path]) -> Case:
     }
     if trust.nearest_image is not None:
         extra |= {"nearest_image": trust.nearest_image.case, "nearest_image_ratio": f"{trust.nearest_image.ratio:.3f}"}
+    if trust.segmenter is not None:
+        extra["segmenter_dice"] = f"{trust.segmenter.dice.get('heart', 0.0):.3f}"
     return Case(
         id=record.recipe.case_id, image=files["image"], label=files["label"], site=record.recipe.site, extra=extra
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 _RARE_PERCENTILE = 99.0
+_POOR_DICE = 0.7
 
 
 class Nearest(BaseModel):
@@ -46,6 +47,21 @@ class Unusualness(BaseModel):
     percentile: float = Field(ge=0, le=100)
 
 
+class SegmenterAgreement(BaseModel):
+    """Whether a segmenter finds a heart where its labels are.
+
+    Attributes:
+        segmenter_sha256: checksum of the segmenter.
+        found: whether it finds a heart at all.
+        dice: of the labels against the segmenter's, by region that is in one of them; ``"heart"`` is all as one.
+    """
+
+    model_config = _STRICT
+    segmenter_sha256: str
+    found: bool
+    dice: dict[str, float]
+
+
 class Trust(BaseModel):
     """The figures of one heart.
 
@@ -59,6 +75,7 @@ class Trust(BaseModel):
         self_intersecting_faces: of these, how many cut another face of the same region.
         inverted_faces: how many are turned inside out.
         outside_norms: measurement key to ``"low"`` or ``"high"`` where a published norm of healthy adults is left.
+        segmenter: how a segmenter sees it; None where none was given.
     """
 
     model_config = _STRICT
@@ -70,6 +87,7 @@ class Trust(BaseModel):
     self_intersecting_faces: int
     inverted_faces: int
     outside_norms: dict[str, Literal["low", "high"]]
+    segmenter: SegmenterAgreement | None = None
 
     def concerns(self) -> tuple[str, ...]:
         """Return what gives reason for doubt, a sentence each; none does not mean that the heart is real."""
@@ -88,4 +106,10 @@ class Trust(BaseModel):
                 f"Its surfaces are faulty: {self.self_intersecting_faces} of {self.faces} faces cut others and "
                 f"{self.inverted_faces} are inside out."
             )
+        if self.segmenter is not None:
+            whole = self.segmenter.dice.get("heart", 0.0)
+            if not self.segmenter.found:
+                found.append("The segmenter finds no heart in its CT.")
+            elif whole < _POOR_DICE:
+                found.append(f"The segmenter finds its heart elsewhere than its labels are (Dice {whole:.2f}).")
         return tuple(found)

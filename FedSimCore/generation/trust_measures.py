@@ -115,12 +115,15 @@ class TrustMeter:
         compared = None
         if self._images is not None and hu is not None:
             compared = self._images.nearest(image_vector(hu, self._generator.intensity))
+        faults = _surface_faults(model, drawn.parameters)
         return Trust(
             nearest_shape=self._shapes.nearest(shape_vectors(model, drawn.parameters)[0]),
             nearest_image=compared,
             latent=unusualness(float(latent), drawn.latent.shape[1]),
             weights=unusualness(float(weights.norm()), len(weights)),
-            **_surface_faults(model, drawn.parameters),
+            faces=faults["faces"],
+            self_intersecting_faces=faults["self_intersecting_faces"],
+            inverted_faces=faults["inverted_faces"],
             outside_norms={
                 row.measurement.key: row.verdict
                 for row in compare(measure_mesh(model.mesh(drawn.heart)))
