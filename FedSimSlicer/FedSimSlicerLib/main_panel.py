@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from FedSimSlicerLib.device_status import DeviceStatus, device_setting
 from FedSimSlicerLib.installer import PackageInstaller
 from FedSimSlicerLib.interpreter import worker_launch
+from FedSimSlicerLib.panel_switch import PanelSwitch
 from FedSimSlicerLib.python_path import find_fedsim_core
 from FedSimSlicerLib.setup_panel import SetupPanel
 
@@ -24,6 +25,7 @@ class MainPanel:
     Attributes:
         widget: the panel's qt.QWidget.
         session: what is behind the panels; None until they are built.
+        switch: the buttons that lead to the panels.
 
     Args:
         resource_path: gives the full path of a file in the module's Resources.
@@ -38,6 +40,9 @@ class MainPanel:
         self.panels: list[Any] = []
         self._device: DeviceStatus | None = None
         self.ui.messageLabel.hide()
+        self.switch = PanelSwitch(self.ui.tabs)
+        self.widget.layout().insertWidget(self.widget.layout().indexOf(self.ui.tabs), self.switch)
+        self.switch.hide()
         self.ui.tabs.hide()
         self.setup = SetupPanel(PackageInstaller(), self._build)
         self.widget.layout().insertWidget(0, self.setup.widget)
@@ -64,7 +69,8 @@ class MainPanel:
         self._add(self._export_panel(), _("Export"))
         self._add(self._train_panel(), _("Train"))
         self._device = DeviceStatus(self.session.worker.client, settings)
-        self.widget.layout().insertWidget(self.widget.layout().indexOf(self.ui.tabs), self._device.widget)
+        self.widget.layout().insertWidget(self.widget.layout().indexOf(self.switch), self._device.widget)
+        self.switch.show()
         self.ui.tabs.show()
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.session.use_scene()
@@ -98,7 +104,7 @@ class MainPanel:
 
     def _add(self, panel: Any, title: str) -> None:
         self.panels.append(panel)
-        self.ui.tabs.addTab(panel.widget, title)
+        self.switch.add(panel.widget, title)
 
     def show_tab(self, name: str) -> None:
         """Go to the panel of this class, e.g. ``"ExplorePanel"``."""
