@@ -197,6 +197,12 @@ def _hearts_of_a_model(config: Any) -> Units:
     return Units(voxels, voxels, voxels)
 
 
+def _patches(config: Any) -> Units:
+    voxels = float(config.patch or 96) ** 3
+    width = (config.channels or (32,))[0]
+    return Units(voxels * width, voxels * width, 0.0)
+
+
 def _model_size(path: Path) -> int:
     """Return the voxels along each side of a generator's working grid, or the usual number where it cannot be read."""
     files = (path / "generator.safetensors", path / "model" / "generator.safetensors")
@@ -218,4 +224,5 @@ _UNITS: Mapping[str, Callable[[Any], Units]] = {
     "generator": _hearts,
     "enhancer": _slices,
     "semi-supervised": _hearts_of_a_model,
+    "segmenter": _patches,
 }
