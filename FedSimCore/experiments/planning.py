@@ -191,7 +191,7 @@ def _cells(
 ) -> list[Cell]:
     cells = []
     for labelled in data.labelled:
-        column = Column(experiment, scale, data, fold, labelled)
+        column = Column(experiment, scale, sites, data, fold, labelled)
         for other in sites.values():
             if (other is data) == (experiment.patients == "other-sites"):
                 continue
@@ -210,6 +210,7 @@ class Column:
     Attributes:
         experiment: that is planned.
         scale: its size.
+        sites: all of them, for methods that learn from several.
         data: of the site.
         number: of the fold.
         labelled: label size.
@@ -217,6 +218,7 @@ class Column:
 
     experiment: Experiment
     scale: Scale
+    sites: Mapping[str, SiteData]
     data: SiteData
     number: int
     labelled: int

@@ -139,8 +139,10 @@ def _section(title: str, rows: list[list[str]]) -> list[str]:
 
 
 def _made_with(order: Order, results: Results) -> list[str]:
+    asked = ["fedsim experiment run", order.experiment, "--scale", order.scale, "-o", order.out.name]
+    asked += [f"--cohort {site}={path}" for site, path in order.cohorts]
     facts: Mapping[str, object] = {
-        "command": f"`fedsim experiment run {order.experiment} --scale {order.scale} -o {order.out.name}`",
+        "command": f"`{' '.join(asked)}`",
         "cells with values": f"{len(results.values)} of {len(results.plan.cells)}",
         "commits of the artifacts": ", ".join(results.commits) or "–",
         "commit of the report": commit(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,10 +100,17 @@ def paired_test(one: Mapping[str, float], other: Mapping[str, float], seed: int 
 def _interval(differences: NDArray[np.float64], seed: int) -> tuple[float | None, float | None]:
     if len(differences) < _FEWEST or np.ptp(differences) == 0:
         return None, None
-    drawn = stats.bootstrap(
-        (differences,), np.mean, confidence_level=LEVEL, n_resamples=DRAWS, random_state=np.random.default_rng(seed)
-    )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        drawn = stats.bootstrap(
+            (differences,),
+            np.mean,
+            confidence_level=LEVEL,
+            n_resamples=DRAWS,
+            random_state=np.random.default_rng(seed),
+        )
+    low, high = float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    return (low, high) if np.isfinite([low, high]).all() else (None, None)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -71,6 +71,13 @@ def test_methods_that_do_the_same_have_no_p_and_strangers_no_test():
     assert paired_test(same, {"z": 1.0}) is None
 
 
+def test_differences_that_hardly_vary_give_an_interval_or_none_but_no_nonsense():
+    result = paired_test({"a": 0.2, "b": 0.2, "c": 0.3}, {"a": 0.1, "b": 0.1, "c": 0.1})
+    assert result is not None
+    assert result.difference == pytest.approx(0.4 / 3)
+    assert result.low is None or 0.1 <= result.low <= result.high <= 0.2
+
+
 def test_holm_corrects_as_by_hand():
     # Sorted 0.01, 0.02, 0.04: times 3, 2, 1, and never falling.
     assert holm([0.04, 0.01, None, 0.02]) == pytest.approx([0.04, 0.03, None, 0.04], nan_ok=True)
