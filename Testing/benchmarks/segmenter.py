@@ -292,7 +292,7 @@ def report(results: dict[str, Any]) -> str:
     lines += [f"| {name} | {s:.2f} | {base / s:.2f} |" for name, s in results["training_seconds"].items()]
     lines += [
         "",
-        f"Inference of a CT of {INFERENCE_VOXELS} voxels cubed, from file to file, {SPACING_MM:g} mm, windows overlap by half.",
+        f"Inference of a CT of {INFERENCE_VOXELS} voxels cubed, from file to file, {SPACING_MM:g} mm.",
         "",
         "| | s | peak MB | of these before the scan |",
         "|---|---|---|---|",
