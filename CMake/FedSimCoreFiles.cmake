@@ -103,7 +103,10 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/ct/table_cache.py
   FedSimCore/ct/thorax.py
   FedSimCore/ct/water_correction.py
-  FedSimCore/demo.py
+  FedSimCore/demo/__init__.py
+  FedSimCore/demo/learning.py
+  FedSimCore/demo/record.py
+  FedSimCore/demo/shapes.py
   FedSimCore/errors.py
   FedSimCore/evaluation/__init__.py
   FedSimCore/evaluation/feature_distances.py
@@ -140,10 +143,14 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/federated/engine/controller.py
   FedSimCore/federated/engine/executor.py
   FedSimCore/federated/engine/guard.py
+  FedSimCore/federated/engine/hospital.py
   FedSimCore/federated/engine/job.py
+  FedSimCore/federated/engine/kits.py
   FedSimCore/federated/engine/one_machine.py
+  FedSimCore/federated/engine/processes.py
   FedSimCore/federated/engine/simulation.py
   FedSimCore/federated/engine/site_rules.py
+  FedSimCore/federated/following.py
   FedSimCore/federated/gate.py
   FedSimCore/federated/in_process.py
   FedSimCore/federated/ledger.py
@@ -209,6 +216,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/runs/history.py
   FedSimCore/runs/lock.py
   FedSimCore/segmentation/__init__.py
+  FedSimCore/segmentation/agreement.py
   FedSimCore/segmentation/anatomies.py
   FedSimCore/segmentation/appearance.py
   FedSimCore/segmentation/augmentation.py

@@ -100,6 +100,53 @@ def status(folder: Path = FOLDER, as_json: bool = JSON_OPTION) -> None:
         typer.echo(sentence)
 
 
+@app.command()
+def provision(
+    study: Path = typer.Argument(..., help="Study file (docs/federated.md).", show_default=False),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder for the kits.", show_default=False),
+    host: str = typer.Option(..., "--host", help="Name under which all sites find the server.", show_default=False),
+    port: int = typer.Option(8002, min=1, max=65534, help="Port of the server; its operator uses the next."),
+    days: int = typer.Option(365, min=1, help="Days until the certificates end."),
+    settings: list[str] = SETTINGS,
+) -> None:
+    """Make the start-up kits of server and sites, with keys and certificates (docs/hospital_guide.md)."""
+    from FedSimCore.federated.engine.kits import make_kits
+    from FedSimCore.federated.study import read_study
+
+    for kit in make_kits(read_study(study, settings), output, host, port, days):
+        typer.echo(kit)
+
+
+@app.command()
+def server(
+    kit: Path = typer.Argument(..., help="The server's kit.", show_default=False),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder for the server's run.", show_default=False),
+    push: bool = typer.Option(
+        False,
+        "--push",
+        help="Send requests instead of letting sites fetch them; quicker (an internal topic).",
+    ),
+) -> None:
+    """Run a study's server until the study has ended; started again, it goes on from the last checkpoint."""
+    from FedSimCore.federated.engine.hospital import serve
+
+    with training_display() as listen:
+        serve(kit, output, "push" if push else "pull", listen)
+
+
+@app.command()
+def site(
+    kit: Path = typer.Argument(..., help="The site's kit.", show_default=False),
+    cohort: Path | None = typer.Option(None, help="Folder or cohort.csv of the site's cases; kept in the kit."),
+    runs: Path | None = typer.Option(None, help="Folder for the site's runs; kept in the kit."),
+    stay: bool = typer.Option(False, "--stay", help="Wait for further studies after this one."),
+) -> None:
+    """Take part in a study with a kit; started again, it goes on from the last checkpoint."""
+    from FedSimCore.federated.engine.hospital import take_part
+
+    take_part(kit, cohort, runs, stay, typer.echo)
+
+
 def _run(folder: Path, in_process: bool, as_json: bool) -> None:
     import importlib.util
 

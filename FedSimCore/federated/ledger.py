@@ -109,17 +109,32 @@ def read_ledger(path: Path) -> list[LedgerEntry]:
     with disk_errors(path):
         content = path.read_bytes()
     entries: list[LedgerEntry] = []
-    before = _FIRST
-    for number, line in enumerate(content.splitlines(), 1):
-        try:
-            entry = LedgerEntry.model_validate_json(line)
-        except ValueError:
-            raise InputError(f"{path}, line {number} is damaged; the messages after it cannot be trusted.") from None
-        if entry.before != before or entry.number != number:
-            raise InputError(f"{path}, line {number} does not follow the line before: the ledger was changed.")
-        entries.append(entry)
-        before = _checksum(line)
+    before = b""
+    for line in content.splitlines():
+        entries.append(checked_entry(path, line, len(entries) + 1, before))
+        before = line
     return entries
+
+
+def checked_entry(path: Path, line: bytes, number: int, before: bytes) -> LedgerEntry:
+    """Return the entry of a line.
+
+    Args:
+        path: the ledger, for the sentence of an error.
+        line: without its end.
+        number: that it must have, from 1.
+        before: the line before; empty for the first.
+
+    Raises:
+        InputError: it is damaged, or the line before is another one than when it was written.
+    """
+    try:
+        entry = LedgerEntry.model_validate_json(line)
+    except ValueError:
+        raise InputError(f"{path}, line {number} is damaged; the messages after it cannot be trusted.") from None
+    if entry.before != (_checksum(before) if before else _FIRST) or entry.number != number:
+        raise InputError(f"{path}, line {number} does not follow the line before: the ledger was changed.")
+    return entry
 
 
 def newest_entry(path: Path) -> LedgerEntry | None:

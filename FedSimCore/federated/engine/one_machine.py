@@ -16,6 +16,7 @@ from FedSimCore.errors import CancelledError
 from FedSimCore.federated.engine.controller import write_study
 from FedSimCore.federated.engine.executor import SITES_FOLDER
 from FedSimCore.federated.engine.job import write_job
+from FedSimCore.federated.engine.processes import engine_environment
 from FedSimCore.federated.engine.site_rules import write_simulation_rules
 from FedSimCore.federated.local_sites import SERVER, SITES, write_site_files
 from FedSimCore.federated.messages import bytes_of
@@ -34,18 +35,6 @@ _ENDS_WITHIN_S = 60.0
 _ENGINE_ENDS_S = 3.0
 _MOST_IN_VAIN = 3
 """So often the study is started again without a round more than before."""
-
-
-def environment(sites: Path) -> dict[str, str]:
-    """Return the environment of the engine's processes."""
-    return {
-        **os.environ,
-        SITES_FOLDER: str(sites),
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-        # Else each answer keeps a thread that waits 65 s.
-        "NVFLARE_STREAMING_RETRY_TIMEOUT": "3",
-        "NVFLARE_STREAMING_RETRY_WAIT": "1",
-    }
 
 
 def run_on_one_machine(study: Study, folder: Path, listen: Listener = ignore) -> None:
@@ -124,7 +113,7 @@ class _OneMachine:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=environment(self._folder / SITES),
+                    env={**engine_environment(), SITES_FOLDER: str(self._folder / SITES)},
                     start_new_session=True,
                 )
             try:

@@ -1,0 +1,244 @@
+"""What a site may do wrong: the weights are never poisoned, and people learn why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from FedSimCore.errors import CancelledError, DiskError
+from FedSimCore.federated.in_process import InProcessLink, run_in_process
+from FedSimCore.federated.local_sites import local_sites
+from FedSimCore.federated.messages import Reply
+from FedSimCore.federated.server import open_server
+from FedSimCore.federated.site import Site
+from FedSimCore.federated.status import read_rounds, study_status
+from FedSimCore.federated.workflow import conduct
+from FedSimCore.runs.events import Progressed
+from FedSimCore.runs.folder import RunFolder
+from FedSimCore.runs.history import status
+from FedSimCore.training.task import TrainingError
+from Testing.core.federated.small_studies import assert_same, newest_state, shapes_study
+
+
+class SpoiltLink(InProcessLink):
+    """Carries messages, but lets ``spoil`` change or lose those of one round.
+
+    ``spoil`` gets the site, the round and the reply, and returns a reply or None.
+    """
+
+    def __init__(self, sites, spoil, kinds=("round",)):
+        super().__init__(sites)
+        self.spoil, self.kinds, self.asked = spoil, kinds, []
+
+    def ask(self, request, sites, seconds):
+        self.asked.append((request.kind, request.round, tuple(sites)))
+        found = super().ask(request, sites, seconds)
+        if request.kind not in self.kinds:
+            return found
+        spoilt = {name: self.spoil(name, request.round, reply) for name, reply in found.items()}
+        return {name: reply for name, reply in spoilt.items() if reply is not None}
+
+
+def run_spoilt(study, folder, spoil, kinds=("round",)):
+    sites = {own.name: Site(own) for own in local_sites(study, folder)}
+    link = SpoiltLink(sites, spoil, kinds)
+    try:
+        with open_server(study, RunFolder(folder / "server")) as server:
+            conduct(server, link)
+    finally:
+        for site in sites.values():
+            site.close()
+    return link
+
+
+def changed(reply, **changes):
+    fields = {"site": reply.site, "kind": reply.kind, "round": reply.round, "arrays": reply.arrays}
+    return Reply(**{**fields, "values": reply.values, **changes})
+
+
+def with_nan(reply):
+    arrays = {name: array.copy() for name, array in reply.arrays.items()}
+    arrays["shape.0.bias"][3] = np.nan
+    return changed(reply, arrays=arrays)
+
+
+def of_wrong_shape(reply):
+    return changed(reply, arrays={**reply.arrays, "shape.0.bias": reply.arrays["shape.0.bias"][:-1]})
+
+
+def of_wrong_type(reply):
+    return changed(reply, arrays={**reply.arrays, "shape.0.bias": reply.arrays["shape.0.bias"].astype(np.float64)})
+
+
+def million_fold(reply):
+    return changed(reply, arrays={name: array * np.float32(1e6) for name, array in reply.arrays.items()})
+
+
+def with_a_scan(reply):
+    return changed(reply, arrays={**reply.arrays, "scan": np.zeros((32, 32, 32), np.float32)})
+
+
+def of_an_old_round(reply):
+    return changed(reply, round=reply.round - 1)
+
+
+def of_no_cases(reply):
+    return changed(reply, values={**reply.values, "cases": 0})
+
+
+@pytest.fixture(scope="module")
+def good(ct_cohort, tmp_path_factory):
+    """The state after two rounds in which nothing was wrong."""
+    folder = tmp_path_factory.mktemp("good")
+    run_in_process(shapes_study(ct_cohort, rounds=2), folder)
+    return newest_state(folder / "server")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (with_nan, "shape.0.bias has numbers that are not finite"),
+        (of_wrong_shape, "shape.0.bias is float32 (15,), but float32 (16,) is needed"),
+        (of_wrong_type, "shape.0.bias is float64"),
+        (million_fold, "Its norm is"),
+        (with_a_scan, "'scan', which is not allowed"),
+        (of_an_old_round, "It is of round 1, but round 2 was asked for"),
+        (of_no_cases, "It is made of 0 cases"),
+    ],
+)
+def test_a_wrong_update_is_refused_and_the_weights_are_as_if_it_had_never_come(spoil, told, ct_cohort, tmp_path, good):
+    """The second site sends it once in round 2; asked again, it sends what is right."""
+    wrong = []
+
+    def once(site, number, reply):
+        if site == "b" and number == 1 and not wrong:
+            wrong.append(spoil(reply))
+            return wrong[0]
+        return reply
+
+    run_spoilt(shapes_study(ct_cohort, rounds=2), tmp_path, once)
+    assert told in " ".join(status(RunFolder(tmp_path / "server")).warnings)
+    assert_same(newest_state(tmp_path / "server"), good)
+
+
+def test_a_site_that_always_sends_what_cannot_be_used_ends_the_study_at_the_last_good_round(ct_cohort, tmp_path):
+    def spoil(site, number, reply):
+        return with_nan(reply) if site == "b" and number >= 2 else reply
+
+    with pytest.raises(TrainingError, match=r"Round 3 cannot be closed: b: shape\.0\.bias has numbers"):
+        run_spoilt(shapes_study(ct_cohort, checkpoint_every=1), tmp_path, spoil)
+    server = status(RunFolder(tmp_path / "server"))
+    assert (server.state, server.checkpoint_step) == ("failed", 2)
+    assert all(np.isfinite(tensor.numpy()).all() for tensor in newest_state(tmp_path / "server").values())
+    assert status(RunFolder(tmp_path / "sites" / "a" / "small")).state == "stopped"
+
+
+def test_with_fewer_sites_than_all_the_study_goes_on_without_a_site_and_takes_it_back(ct_cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("FedSimCore.federated.workflow._LOOK_AFTER_S", 0.0)
+    gone = {1, 2}
+
+    def spoil(site, number, reply):
+        return None if site == "b" and number in gone else reply
+
+    study = shapes_study(ct_cohort, min_sites=1, when_late="go-on", deadline_s=0.01)
+    link = run_spoilt(study, tmp_path, spoil, kinds=("round", "agree"))
+    rounds = read_rounds(tmp_path / "server" / "rounds.jsonl")
+    assert [sorted(record.sites) for record in rounds] == [["a", "b"], ["a"], ["a"], ["a", "b"]]
+    assert [record.absent for record in rounds] == [{}, {"b": "it has not answered"}, {"b": "it is gone"}, {}]
+    assert ("agree", 2, ("b",)) in link.asked  # It was asked whether it is back.
+    found = study_status(tmp_path)
+    assert {part.name: part.last_round for part in found.parts} == {"server": 4, "a": 4, "b": 4}
+
+
+def test_a_site_that_was_started_again_agrees_anew_and_is_at_the_servers_step(ct_cohort, tmp_path, good):
+    """Its checkpoint is of step 1, which the server is at too, so that not a bit is different."""
+    study = shapes_study(ct_cohort, rounds=2, checkpoint_every=1)
+    owns = local_sites(study, tmp_path)
+    sites = {own.name: Site(own) for own in owns}
+
+    def restart(site, number, reply):
+        if site == "a" and number == 0:
+            sites["b"].answer  # noqa: B018
+        return reply
+
+    link = SpoiltLink(sites, restart)
+    ask = link.ask
+
+    def ask_and_restart(request, names, seconds):
+        if request.kind == "round" and request.round == 1 and "restarted" not in link.__dict__:
+            link.restarted = True
+            sites["b"].close()
+            sites["b"] = Site(owns[1])
+        return ask(request, names, seconds)
+
+    link.ask = ask_and_restart
+    with open_server(study, RunFolder(tmp_path / "server")) as server:
+        conduct(server, link)
+    assert_same(newest_state(tmp_path / "server"), good)
+    assert status(RunFolder(tmp_path / "sites" / "b" / "small")).session == 2
+
+
+def test_a_study_that_is_stopped_and_resumed_ends_with_the_weights_of_an_unbroken_one(ct_cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("FedSimCore.training.stopping._LOOK_EVERY_S", 0.0)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    study = shapes_study(ct_cohort)
+    run_in_process(study, whole)
+
+    def stop(event):
+        if isinstance(event, Progressed) and event.step == 3:
+            RunFolder(broken / "server").stop_file.touch()
+
+    with pytest.raises(CancelledError, match="Stopped after round 3 of 4"):
+        run_in_process(study, broken, stop)
+    assert status(RunFolder(broken / "sites" / "a" / "small")).state == "stopped"
+    assert status(RunFolder(broken / "server")).checkpoint_step == 3
+    run_in_process(study, broken)
+    assert_same(newest_state(broken / "server"), newest_state(whole / "server"))
+    for site in ("a", "b"):
+        assert_same(newest_state(broken / "sites" / site / "small"), newest_state(whole / "sites" / site / "small"))
+
+
+def test_a_server_that_lost_its_last_rounds_goes_on_from_its_checkpoint_and_the_sites_go_back_with_it(
+    ct_cohort, tmp_path
+):
+    """As after kill -9: the sites are a round further than the server's checkpoint."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    study = shapes_study(ct_cohort)
+    run_in_process(study, whole)
+
+    class PowerFailure(BaseException):
+        pass
+
+    def fail(event):
+        if isinstance(event, Progressed) and event.step == 3:
+            raise PowerFailure
+
+    with pytest.raises(PowerFailure):
+        run_in_process(study, broken, fail)
+    assert status(RunFolder(broken / "server")).checkpoint_step == 2
+    run_in_process(study, broken)
+    assert_same(newest_state(broken / "server"), newest_state(whole / "server"))
+    assert [record.round for record in read_rounds(broken / "server" / "rounds.jsonl")] == [1, 2, 3, 4]
+
+
+def test_what_the_ledger_cannot_write_down_is_not_sent(ct_cohort, tmp_path, monkeypatch):
+    study = shapes_study(ct_cohort)
+    own = local_sites(study, tmp_path)[0]
+    site = Site(own)
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    from FedSimCore.federated.messages import Request
+
+    request = Request("agree", 0, {}, {"study": study.for_sites().model_dump(mode="json")})
+    assert site.answer(request).kind == "agreement"
+    ledger = own.runs / "ledger.jsonl"
+    before = ledger.read_bytes()
+    monkeypatch.setattr("FedSimCore.federated.ledger.os.fsync", full)
+    with pytest.raises(DiskError, match=r"The disk is full: .*ledger\.jsonl"):
+        site.answer(request)
+    assert ledger.read_bytes() == before
+    monkeypatch.undo()
+    assert site.answer(request).kind == "agreement"
+    site.close()
