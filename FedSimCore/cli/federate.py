@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from FedSimCore.cli.common import JSON_OPTION, print_json, print_table
+from FedSimCore.cli.federate_epsilon import epsilon
 from FedSimCore.cli.train import SETTINGS, start_detached
 from FedSimCore.cli.training_display import training_display
 from FedSimCore.errors import InputError
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 FOLDER = typer.Argument(..., help="Folder of a study's runs.", show_default=False)
 STUDY_NAME = "study.json"
+app.command()(epsilon)
 
 
 @app.command()

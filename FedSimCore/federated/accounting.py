@@ -12,6 +12,17 @@ from functools import lru_cache
 from FedSimCore.errors import MissingDependencyError
 
 
+def uses_of(rounds: int, batch_size: int, cases: int) -> int:
+    """Return how often a case is used at most: an order of cases goes round all before it comes to one again.
+
+    Args:
+        rounds: of the study, a step each.
+        batch_size: cases in a step.
+        cases: of the site.
+    """
+    return int(rounds * (min(batch_size, cases) / cases)) + 1 if rounds else 0
+
+
 @lru_cache(maxsize=4096)
 def epsilon_of(noise: float, uses: int, delta: float) -> float:
     """Return epsilon of Gaussian mechanisms one after the other.

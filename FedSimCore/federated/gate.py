@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from FedSimCore.federated.accounting import epsilon_of
+from FedSimCore.federated.accounting import epsilon_of, uses_of
 from FedSimCore.federated.ledger import Ledger
 from FedSimCore.federated.messages import AllowList, Reply, bytes_of, checksum_of, norm_of
 from FedSimCore.federated.policy import PolicyError, SitePolicy
@@ -51,7 +51,7 @@ class Gate:
         self.allowed, self.moments = allowed, moments
         self.privacy, self.tells_metrics = policy.privacy_of(study), policy.metrics_of(study)
         self._ledger, self._study, self._policy = ledger, study, policy
-        self._share = min(batch_size, cases) / cases
+        self._batch_size, self._cases = batch_size, cases
         self.epsilon_at_end = self.epsilon(study.rounds)
         limit = policy.most_epsilon
         if limit is not None and (self.epsilon_at_end is None or self.epsilon_at_end > limit):
@@ -65,11 +65,8 @@ class Gate:
         """Return the epsilon of so many rounds for each case of the site; None without noise."""
         if self.privacy is None:
             return None
-        return epsilon_of(self.privacy.noise, self._uses(rounds), self.privacy.delta)
-
-    def _uses(self, rounds: int) -> int:
-        """Return how often a case is used at most: an order of cases goes round all before it comes to one again."""
-        return int(rounds * self._share) + 1 if rounds else 0
+        uses = uses_of(rounds, self._batch_size, self._cases)
+        return epsilon_of(self.privacy.noise, uses, self.privacy.delta)
 
     def require_budget(self, round_: int) -> None:
         """Check that one round more may be made.

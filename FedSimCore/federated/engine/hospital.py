@@ -27,7 +27,7 @@ from FedSimCore.runs.events import Ended, Event, Noted
 from FedSimCore.runs.folder import RunFolder, runs_below
 from FedSimCore.runs.history import RunHistory, RunStatus
 from FedSimCore.runs.history import status as status_of
-from FedSimCore.runs.lock import is_locked
+from FedSimCore.runs.lock import is_locked, locked
 from FedSimCore.training.reporter import Listener, ignore
 from FedSimCore.training.stopping import StopRequest
 from FedSimCore.training.task import TrainingError
@@ -299,7 +299,7 @@ def take_part(
     own.runs.mkdir(parents=True, exist_ok=True)
     RunFolder(own.runs).stop_file.unlink(missing_ok=True)
     try:
-        with stop.signals():
+        with locked(RunFolder(own.runs)), stop.signals():
             while not stop():
                 if not process.runs:
                     starts += 1
