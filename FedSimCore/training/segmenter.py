@@ -50,7 +50,7 @@ def build(config: SegmenterConfig, progress: Progress) -> SegmenterTask:
         InputError: a file or a case can't be used, or the config contradicts the model it starts from.
     """
     start = Segmenter.load(segmenter_file(config.init)) if config.init is not None else None
-    header = _header(config, start)
+    header = segmenter_header(config, start)
     cases = read_cases(config, header.spacing_mm, progress)
     known = tuple(case.name for case in cases.cohort)
     earlier = start.header if start is not None else None
@@ -116,10 +116,7 @@ class SegmenterTask(Task):
 
     def learning_rates(self, step: int) -> Mapping[str, Sequence[float]]:
         """Return a rate that rises in the first steps and falls to 0 as half a cosine."""
-        config = self._config
-        share = max(0.0, (step - config.warm_up) / max(1, config.steps - config.warm_up))
-        rate = config.learning_rate * min(1.0, (step + 1) / (config.warm_up + 1)) * 0.5 * (1 + np.cos(np.pi * share))
-        return {"adam": [float(rate)]}
+        return {"adam": [segmenter_rate(self._config, step)]}
 
     def evaluate(self) -> Mapping[str, float]:
         """Return mean Dice of whole validation cases, by region too; the best model so far is kept."""
@@ -232,7 +229,13 @@ def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu() for name, tensor in state.items()}
 
 
-def _header(config: SegmenterConfig, start: Segmenter | None) -> SegmenterHeader:
+def segmenter_rate(config: SegmenterConfig, step: int) -> float:
+    """Return a step's rate: rising in the first steps, falling to 0 as half a cosine."""
+    share = max(0.0, (step - config.warm_up) / max(1, config.steps - config.warm_up))
+    return config.learning_rate * min(1.0, (step + 1) / (config.warm_up + 1)) * 0.5 * (1 + float(np.cos(np.pi * share)))
+
+
+def segmenter_header(config: SegmenterConfig, start: Segmenter | None) -> SegmenterHeader:
     """Return sizes: the config's, else those of the model it starts from, else usual ones."""
     usual: dict[str, Any] = {
         "regions": "seven",
@@ -241,7 +244,8 @@ def _header(config: SegmenterConfig, start: Segmenter | None) -> SegmenterHeader
         "channels": CHANNELS,
         "windows_hu": WINDOWS,
     }
-    asked = {name: getattr(config, name) for name in usual if getattr(config, name) is not None}
+    given = {**{name: getattr(config, name) for name in usual}, "windows_hu": config.windows}
+    asked = {name: value for name, value in given.items() if value not in (None, "auto")}
     if start is not None:
         usual = {name: getattr(start.header, name) for name in usual}
         for name in sorted({"regions", "channels"} & set(asked)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from FedSimCore.training.config import Precision, TrainingConfig
 
@@ -36,7 +36,9 @@ class SegmenterConfig(TrainingConfig):
     labelled: int | tuple[int, ...] | None = Field(
         default=None, description="Labelled cases of each site: one number, or one for each. None: all."
     )
-    synthetic: int = Field(default=0, ge=0, le=100_000, description="Chests made at random to learn from.")
+    synthetic: int = Field(
+        default=0, ge=0, le=100_000, validate_default=True, description="Chests made at random to learn from."
+    )
     synthetic_source: Literal["both", "phantom", "model"] = Field(
         default="both",
         description="Chests are painted phantoms, or hearts of the shape model whose look is drawn anew (SynthSeg).",
@@ -47,8 +49,8 @@ class SegmenterConfig(TrainingConfig):
     )
     anatomies: Path | None = Field(default=None, description="Folder that keeps random chests for other runs.")
     init: Path | None = Field(default=None, description="Segmenter's file or finished run to start from.")
-    regions: Literal["heart", "seven"] | None = Field(
-        default=None, description="One label for the heart, or seven. None: as the model of init, else seven."
+    regions: Literal["auto", "heart", "seven"] = Field(
+        default="auto", description="One label for the heart, or seven. auto: as the model of init, else seven."
     )
     spacing_mm: float | None = Field(
         default=None, ge=0.3, le=10, description="Of the working grid. None: as the model of init, else 2 mm."
@@ -59,8 +61,10 @@ class SegmenterConfig(TrainingConfig):
     channels: tuple[int, ...] | None = Field(
         default=None, description="Widths of the network's levels. None: as the model of init, else 32 to 256."
     )
-    windows_hu: tuple[tuple[float, float], ...] | None = Field(
-        default=None, description="HU windows, an input channel each. None: as the model of init, else two."
+    windows_hu: tuple[float, ...] | None = Field(
+        default=None,
+        description="HU windows, low and high of each in turn, an input channel for each. None: as the model of init, "
+        "else -160, 240, -1000, 1000.",
     )
     augmentation: Literal["none", "plain", "wide"] = Field(
         default="plain", description="How much samples are changed; wide for scanners that were not seen."
@@ -71,8 +75,29 @@ class SegmenterConfig(TrainingConfig):
     weight_decay: float = Field(default=1e-5, ge=0, description="AdamW's weight decay.")
     held_cases: int = Field(default=6, ge=0, description="Validation cases that the best model is chosen by, at most.")
 
-    @model_validator(mode="after")
-    def _has_data(self) -> SegmenterConfig:
-        if self.cohort is None and self.synthetic == 0:
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _auto(cls, regions: object) -> object:
+        return "auto" if regions is None else regions
+
+    @field_validator("synthetic")
+    @classmethod
+    def _has_data(cls, synthetic: int, info: ValidationInfo) -> int:
+        if synthetic == 0 and info.data.get("cohort") is None:
             raise ValueError("there is nothing to learn from; give a cohort, or a number of synthetic chests")
-        return self
+        return synthetic
+
+    @field_validator("windows_hu")
+    @classmethod
+    def _are_pairs(cls, windows: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if windows is not None:
+            lows, highs = windows[::2], windows[1::2]
+            if not windows or len(windows) % 2 or any(low >= high for low, high in zip(lows, highs, strict=True)):
+                raise ValueError("windows are pairs of a low and a higher number")
+        return windows
+
+    @property
+    def windows(self) -> tuple[tuple[float, float], ...] | None:
+        """The windows as pairs of low and high."""
+        given = self.windows_hu
+        return None if given is None else tuple(zip(given[::2], given[1::2], strict=True))

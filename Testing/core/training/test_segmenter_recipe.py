@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
     "spacing_mm": 8.0,
     "patch": 16,
     "channels": [8, 16],
-    "windows_hu": [[-600.0, 600.0]],
+    "windows_hu": [-600.0, 600.0],
     "steps": 6,
     "batch_size": 2,
     "warm_up": 2,
