@@ -18,7 +18,7 @@ from torch import Tensor
 from FedSimCore.errors import InputError
 from FedSimCore.networks.segmenter import divisor
 from FedSimCore.progress import Progress
-from FedSimCore.segmentation.augmentation import Sample, TrainingVolume, augmentation, draw_sample
+from FedSimCore.segmentation.augmentation import Augmentation, Sample, TrainingVolume, augmentation, draw_sample
 from FedSimCore.segmentation.card import card
 from FedSimCore.segmentation.inference import probabilities
 from FedSimCore.segmentation.model_file import (
@@ -179,16 +179,15 @@ class SegmenterTask(Task):
             stream = _SYNTHETIC
         found = self.cases.cohort if stream == _COHORT else self.cases.synthetic
         case = found[self._orders[stream].batch(number)[0]]
-        return self._drawn(case, rng)
+        return self._drawn(case, rng, self.header.patch, self._augmentation)
 
-    def _drawn(self, case: TrainingVolume, rng: np.random.Generator) -> Sample:
-        header = self.header
+    def _drawn(self, case: TrainingVolume, rng: np.random.Generator, size: int, how: Augmentation) -> Sample:
         return draw_sample(
             case.to(self.device),
             self._middles[id(case)],
-            header.patch,
-            header.spacing_mm,
-            self._augmentation,
+            size,
+            self.header.spacing_mm,
+            how,
             rng,
             flip=self._config.flips,
         )
@@ -198,14 +197,15 @@ class SegmenterTask(Task):
         return {"loss": self._loss(self.modules["network"](inputs).float(), label)}
 
     def _held_cases(self) -> list[tuple[Tensor, Tensor]]:
-        """Return HU and labels of the validation cases; random chests get one look, patches of what is learnt from."""
+        """Return HU and labels of the validation cases; random chests get one look, a good part of each round the heart."""
         if not self._held:
+            size, how = 3 * self.header.patch // 2, self._augmentation.model_copy(update={"anywhere": 0.0})
             for number, case in enumerate(self.cases.held):
                 if case.hounsfield is not None and not self.cases.held_is_synthetic:
                     self._held.append((case.hounsfield.float(), self.header.trained_label(case.label)))
                 else:
                     rng = np.random.default_rng([self._config.seed, _HELD, number, 2**32])
-                    sample = self._drawn(case, rng)
+                    sample = self._drawn(case, rng, size, how)
                     self._held.append((sample.hounsfield.cpu(), self.header.trained_label(sample.label.cpu())))
         return self._held
 
