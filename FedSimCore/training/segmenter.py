@@ -197,7 +197,7 @@ class SegmenterTask(Task):
         return {"loss": self._loss(self.modules["network"](inputs).float(), label)}
 
     def _held_cases(self) -> list[tuple[Tensor, Tensor]]:
-        """Return HU and labels of the validation cases; random chests get one look, a good part of each round the heart."""
+        """Return HU and labels of the validation cases; random chests get one look each, more than a patch of them."""
         if not self._held:
             size, how = 3 * self.header.patch // 2, self._augmentation.model_copy(update={"anywhere": 0.0})
             for number, case in enumerate(self.cases.held):
