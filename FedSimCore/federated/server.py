@@ -59,12 +59,12 @@ class Averaging:
         self._optimizer = self._made_optimizer()
 
     def _made_optimizer(self) -> torch.optim.Optimizer:
-        groups = self.part.parameter_groups()
         if self._study.method == "exact":
-            return torch.optim.Adam(groups)
+            return self.part.optimizer()
+        parameters = list(self._parameters.values())
         if self._study.method == "fedopt":
-            return torch.optim.Adam(groups, lr=self._study.server_learning_rate)
-        return torch.optim.SGD(groups, lr=1.0)  # The new weights are the average of the sites' weights.
+            return torch.optim.Adam(parameters, lr=self._study.server_learning_rate)
+        return torch.optim.SGD(parameters, lr=1.0)  # The new weights are the average of the sites' weights.
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the shared weights."""

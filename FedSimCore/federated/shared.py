@@ -9,19 +9,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from FedSimCore.generation.generator_file import HeartGenerator
+from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, GeneratorHeader, HeartGenerator
 from FedSimCore.generation.latent_normal import LatentNormal
-from FedSimCore.generation.model_folder import MODEL_OF_RUN, write_model
+from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
 from FedSimCore.networks.generators import ShapeGenerator
 from FedSimCore.networks.material_generator import MaterialGenerator
+from FedSimCore.segmentation.model_file import Segmenter, new_network, segmenter_file
+from FedSimCore.shape.model import ShapeModel
 from FedSimCore.training.config import TrainingConfig
 from FedSimCore.training.data_order import linear_decay
-from FedSimCore.training.generator import generator_header, generator_networks, generator_rates
+from FedSimCore.training.generator import GeneratorTask, generator_header, generator_networks, generator_rates
 from FedSimCore.training.generator_config import GeneratorConfig
-from FedSimCore.training.heart_learning import parameter_groups, rates_of_groups
+from FedSimCore.training.heart_learning import parameter_groups, provenance, rates_of_groups
 from FedSimCore.training.hearts import Hearts
 from FedSimCore.training.model_card import card
+from FedSimCore.training.segmenter import SegmenterTask, segmenter_header, segmenter_rate
+from FedSimCore.training.segmenter_config import SegmenterConfig
+from FedSimCore.training.semi_supervised import SemiSupervisedTask
+from FedSimCore.training.semi_supervised_config import SemiSupervisedConfig
 from FedSimCore.training.shape_generator import shape_model
 from FedSimCore.training.task import Outcome
 
@@ -41,8 +48,8 @@ class SharedPart(ABC):
     latent_size: int = 0
 
     @abstractmethod
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the optimizer's groups."""
+    def optimizer(self) -> Optimizer:
+        """Return the optimizer that the recipe itself would move the shared modules with, new."""
 
     @abstractmethod
     def rates(self, step: int) -> Sequence[float]:
@@ -58,6 +65,11 @@ class SharedPart(ABC):
             seed: of what is drawn.
         """
 
+    @staticmethod
+    @abstractmethod
+    def cases_of(task: Any) -> int:
+        """Return how many cases a site's task learns from."""
+
 
 class SharedGenerator(SharedPart):
     """Shape and material generator."""
@@ -69,9 +81,9 @@ class SharedGenerator(SharedPart):
         self.modules = generator_networks(config, self._model.parameter_count)
         self.latent_size = config.latent_size
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return each module, and of the material generator the last convolution apart."""
-        return parameter_groups(self.modules)
+    def optimizer(self) -> Optimizer:
+        """Return Adam; the material generator's last convolution is a group of its own."""
+        return torch.optim.Adam(parameter_groups(self.modules))
 
     def rates(self, step: int) -> Sequence[float]:
         """Return constant rates that fall linearly to 0."""
@@ -85,21 +97,114 @@ class SharedGenerator(SharedPart):
             generator = torch.Generator().manual_seed(seed)
             settle_batch_norms(self.modules["material"], lambda: normal.sample(_DRAWN, generator), _BATCHES)
         header = generator_header(self._config, Hearts((), (), None, None, {}), self._model, "at the sites")
-        model = self._model
-        shape = ShapeGenerator(model.parameter_count, self.latent_size, self._config.hidden)
-        shape.load_state_dict(self.modules["shape"].state_dict())
-        material = None
-        if "material" in self.modules:
-            material = MaterialGenerator(self.latent_size, header.kernels)
-            material.load_state_dict(self.modules["material"].state_dict())
-        made = HeartGenerator(header, model, shape, material, torch.zeros(0, self.latent_size), normal).eval()
+        made = _without_latents(header, self._model, self.modules, normal)
         files = write_model(folder / MODEL_OF_RUN, made, shape_model=self._config.shape_model, card=card(made))
         return Outcome(files)
+
+    @staticmethod
+    def cases_of(task: GeneratorTask) -> int:
+        """Return the number of labelled cases."""
+        return len(task.names)
+
+
+class SharedSemiSupervised(SharedPart):
+    """Both generators in the semi-supervised stage; enhancers, and the discriminators that judge them, stay at home."""
+
+    def __init__(self, config: SemiSupervisedConfig) -> None:
+        """Open the server's model of the stage before, which ``config.model`` names."""
+        self._config = config
+        opened = GenerativeModel.load(config.model)
+        self._before, self._folder = opened.generator, opened.folder
+        assert self._before.material is not None
+        # Batch norms keep their statistics in this stage, as at a single site.
+        self.modules = {"shape": self._before.shape.train(), "material": self._before.material.eval()}
+        self.latent_size = self._before.header.latent_size
+
+    def optimizer(self) -> Optimizer:
+        """Return Adam; the material generator's last convolution is a group of its own."""
+        return torch.optim.Adam(parameter_groups(self.modules))
+
+    def rates(self, step: int) -> Sequence[float]:
+        """Return constant rates that fall linearly to 0."""
+        config = self._config
+        rates = {"shape": config.learning_rate, "material": config.material_learning_rate}
+        return rates_of_groups(self.modules, rates, linear_decay(step, config.steps, config.constant_share))
+
+    def finish(self, folder: Path, normal: LatentNormal | None, seed: int) -> Outcome:  # noqa: ARG002
+        """Write a model folder without any latent."""
+        assert normal is not None
+        before = self._before.header
+        told = {**provenance(self._config), "before": before.provenance}
+        header = before.model_copy(update={"stage": "semi-supervised", "cases": (), "provenance": told})
+        made = _without_latents(header, self._before.model, self.modules, normal)
+        beside = self._folder / SHAPE_MODEL_FILE
+        files = write_model(
+            folder / MODEL_OF_RUN, made, shape_model=beside if beside.exists() else None, card=card(made)
+        )
+        return Outcome(files)
+
+    @staticmethod
+    def cases_of(task: SemiSupervisedTask) -> int:
+        """Return the number of labelled and unlabelled cases."""
+        return len(task.labelled) + len(task.unlabelled)
+
+
+class SharedSegmenter(SharedPart):
+    """The whole segmenter: Direct-FL, the paper's baseline."""
+
+    def __init__(self, config: SegmenterConfig) -> None:
+        """Make the network, or take the weights of ``config.init``."""
+        self._config = config
+        start = Segmenter.load(segmenter_file(config.init)) if config.init is not None else None
+        self._header = segmenter_header(config, start)
+        network = new_network(self._header, config.seed)
+        if start is not None:
+            network.load_state_dict(start.network.state_dict())
+        self.modules = {"network": network}
+
+    def optimizer(self) -> Optimizer:
+        """Return AdamW."""
+        config = self._config
+        parameters = self.modules["network"].parameters()
+        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+    def rates(self, step: int) -> Sequence[float]:
+        """Return a rate that rises in the first steps and falls to 0 as half a cosine."""
+        return [segmenter_rate(self._config, step)]
+
+    def finish(self, folder: Path, normal: LatentNormal | None, seed: int) -> Outcome:  # noqa: ARG002
+        """Write the segmenter as it is after the last round."""
+        header = self._header.model_copy(update={"provenance": provenance(self._config)})
+        made = new_network(header)
+        made.load_state_dict(self.modules["network"].state_dict())
+        return Outcome([Segmenter(header, made).save(folder / MODEL_OF_RUN)])
+
+    @staticmethod
+    def cases_of(task: SegmenterTask) -> int:
+        """Return the number of real cases."""
+        return len(task.cases.cohort)
+
+
+def _without_latents(
+    header: GeneratorHeader, model: ShapeModel, modules: Mapping[str, nn.Module], normal: LatentNormal
+) -> HeartGenerator:
+    """Return a generator of shared modules, with copies of their weights."""
+    shape = ShapeGenerator(model.parameter_count, header.latent_size, header.hidden)
+    shape.load_state_dict(modules["shape"].state_dict())
+    material = None
+    if "material" in modules:
+        material = MaterialGenerator(header.latent_size, header.kernels)
+        material.load_state_dict(modules["material"].state_dict())
+    return HeartGenerator(header, model, shape, material, torch.zeros(0, header.latent_size), normal).eval()
 
 
 PRIVATE = frozenset({"latents", "enhancer"})
 """Modules that never leave a site."""
-PARTS: dict[str, Callable[[Any], SharedPart]] = {"generator": SharedGenerator}
+PARTS: dict[str, type[Any]] = {
+    "generator": SharedGenerator,
+    "semi-supervised": SharedSemiSupervised,
+    "segmenter": SharedSegmenter,
+}
 """Of each recipe that can be federated."""
 
 
@@ -109,7 +214,8 @@ def shared_part(config: TrainingConfig) -> SharedPart:
     Raises:
         InputError: the shape model, or a model to start from, can't be used.
     """
-    return PARTS[config.recipe](config)
+    part: SharedPart = PARTS[config.recipe](config)
+    return part
 
 
 def shared_modules(modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

@@ -25,7 +25,7 @@ from FedSimCore.federated.messages import (
 from FedSimCore.federated.moments import COVARIANCE, MEAN, moments_allowed, told_moments
 from FedSimCore.federated.policy import PolicyError, SiteFile
 from FedSimCore.federated.run import OpenRun, open_run
-from FedSimCore.federated.shared import buffers_of
+from FedSimCore.federated.shared import PARTS, buffers_of
 from FedSimCore.federated.study import Study
 from FedSimCore.federated.updates import exact_update, local_update
 from FedSimCore.generation.latent_normal import LatentNormal
@@ -115,14 +115,11 @@ class Site:
         return self._gate.release(Reply(self.own.name, "agreement", request.round, {}, values))
 
     def _begin(self, study: Study) -> None:
-        own: dict[str, Any] = {"cohort": str(self.own.cohort)}
-        if self.own.cohort_site is not None:
-            own["sites"] = [self.own.cohort_site]
-        config = study.config(self.own.name, **own)
+        config = study.config(self.own.name, **own_fields(study, self.own))
         folder = RunFolder(self.own.runs / study.name)
         run = self._stack.enter_context(open_run(config, folder, study, self._listen))
         try:
-            cases = _cases_of(run)
+            cases = PARTS[study.kind].cases_of(run.task)
             self.own.policy.require(study, cases)
             shared = run.shared
             allowed = AllowList.of(shared)
@@ -139,7 +136,8 @@ class Site:
     def cases(self) -> int:
         """Cases that the site learns from."""
         assert self.run is not None
-        return _cases_of(self.run)
+        assert self._study is not None
+        return int(PARTS[self._study.kind].cases_of(self.run.task))
 
     def _round(self, request: Request) -> Reply:
         run, gate, study = self._agreed(request)
@@ -208,10 +206,17 @@ class Site:
         return reply
 
 
-def _cases_of(run: OpenRun) -> int:
-    phases = run.task.phases(0)
-    names = getattr(run.task, "names", None)
-    return len(names) if names is not None else len(phases[0].samples)
+def own_fields(study: Study, own: SiteFile) -> dict[str, Any]:
+    """Return the fields of a recipe's config that only the site knows."""
+    fields: dict[str, Any] = {"cohort": str(own.cohort)}
+    if study.kind == "semi-supervised":
+        fields |= {"site": own.cohort_site or own.name, "model": str(own.model) if own.model else None}
+    elif own.cohort_site is not None:
+        fields["sites"] = [own.cohort_site]
+    if study.kind == "segmenter":
+        # The last round's weights are the study's result, not the best by one site's validation cases.
+        fields |= {"init": None, "held_cases": 0}
+    return fields
 
 
 def _latent_size(run: OpenRun) -> int:

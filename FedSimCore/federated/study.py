@@ -16,7 +16,7 @@ from FedSimCore.training.config import TrainingConfig
 from FedSimCore.training.recipes import KINDS, SCHEMA, ConfigError, checked_config, read_recipe, with_settings
 
 STUDY_SCHEMA = "fedsim/study/1"
-FEDERATED_KINDS = ("generator",)
+FEDERATED_KINDS = ("generator", "semi-supervised", "segmenter")
 """Recipes with a shared part: see :mod:`FedSimCore.federated.shared`."""
 ELSEWHERE = Path("/at/the/site")
 """Stands for a site's own paths where a config is needed without its data: at the server."""
@@ -98,8 +98,8 @@ class Study(BaseModel):
             raise ValueError("local_steps must be 1 with the method exact")
         if self.min_sites is not None and self.min_sites > len(self.sites):
             raise ValueError(f"min_sites = {self.min_sites}, but there are {len(self.sites)} sites")
-        if self.privacy is not None and self.method != "exact":
-            raise ValueError("privacy needs the method exact: only there is every case's gradient clipped by itself")
+        if self.privacy is not None and (self.method != "exact" or self.kind != "generator"):
+            raise ValueError("privacy needs the recipe generator and the method exact, where cases are clipped singly")
         return self
 
     @property
@@ -139,6 +139,7 @@ class Study(BaseModel):
         drawn = int.from_bytes(hashlib.sha256(f"{self.seed} {site}".encode()).digest()[:4], "little")
         fields = {
             **dict.fromkeys(_missing_paths(self.kind), str(ELSEWHERE)),
+            **({"site": ELSEWHERE.name} if self.kind == "semi-supervised" else {}),
             "checkpoint_minutes": 1e9,
             "checkpoints_kept": 3,
             **self.recipe,
@@ -154,7 +155,7 @@ class Study(BaseModel):
 
 def _missing_paths(kind: str) -> list[str]:
     fields = KINDS[kind].model_fields
-    return [name for name in KINDS[kind].paths if fields[name].is_required()]
+    return [name for name in KINDS[kind].paths if fields[name].is_required() or name == "cohort"]
 
 
 def read_study(path: Path, settings: Sequence[str] = ()) -> Study:

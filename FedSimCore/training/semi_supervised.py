@@ -26,6 +26,7 @@ from FedSimCore.cohorts import Case, read_cohort
 from FedSimCore.errors import InputError
 from FedSimCore.generation.enhancer_file import SiteDiscriminator, SiteEnhancer
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, GeneratorHeader, HeartGenerator, TrainingCase
+from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
 from FedSimCore.networks.enhancer import slice_conditions
 from FedSimCore.networks.generators import Latents
@@ -99,6 +100,7 @@ class SemiSupervisedTask(Task):
         discriminator: frozen, in evaluation mode, in no checkpoint.
         hearts: losses and measures of shapes and coarse CT.
         slices: losses and measures of slices.
+        normal: distribution of latents for the model to be written; None: the one fitted to the cases' own.
     """
 
     memory_advice = "lower slices, or take device=cpu"
@@ -125,6 +127,7 @@ class SemiSupervisedTask(Task):
             shape_model: file to hand on, where the generator's shape model is not the one that ships.
         """
         super().__init__()
+        self.normal: LatentNormal | None = None
         generator, enhancer, discriminator = parts
         self._config, self._parts, self._shape_model = config, parts, shape_model
         self.labelled, self.unlabelled, self._held = labelled, unlabelled, held
@@ -210,7 +213,7 @@ class SemiSupervisedTask(Task):
     def finish(self, folder: Path) -> Outcome:
         """Write a whole model folder: the paper's Full."""
         metrics = dict(self.evaluate())
-        generator = self.hearts.generator(self.modules, metrics)
+        generator = self.hearts.generator(self.modules, metrics, self.normal)
         changes = {
             "stage": "semi-supervised",
             "generator_sha256": generator.checksum,
