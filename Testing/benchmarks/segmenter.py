@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -213,6 +212,12 @@ def measured_process(which: str, scan: Path, model: Path, device: str) -> dict[s
     return dict(json.loads(result.stdout.strip().splitlines()[-1]))
 
 
+def peak_mb() -> float:
+    """Return the peak of this process's memory (Linux); ``ru_maxrss`` would begin with the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
 def one(which: str, scan: Path, model: Path, device: str) -> None:
     """Measure one inference here; a first one on a small scan loads what is loaded lazily."""
     torch.set_num_threads(1)
@@ -220,13 +225,12 @@ def one(which: str, scan: Path, model: Path, device: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         infer(scan.with_name("small.nii.gz"), model, device)
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        base = peak_mb()
         now = clock(device)
         began, wall = now(), time.perf_counter()
         infer(scan, model, device)
         seconds, wall = now() - began, time.perf_counter() - wall
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "wall_seconds": wall, "base_mb": base, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "wall_seconds": wall, "base_mb": base, "peak_mb": peak_mb()}))
 
 
 def main() -> None:
