@@ -20,7 +20,7 @@ def uses_of(rounds: int, batch_size: int, cases: int) -> int:
         batch_size: cases in a step.
         cases: of the site.
     """
-    return int(rounds * (min(batch_size, cases) / cases)) + 1 if rounds else 0
+    return rounds * min(batch_size, cases) // cases + 1 if rounds else 0
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import MODEL_OF_RUN, GenerativeModel, write_model
 from FedSimCore.networks.generators import ShapeGenerator
 from FedSimCore.networks.material_generator import MaterialGenerator
+from FedSimCore.segmentation.model_file import MODEL_OF_RUN as SEGMENTER_OF_RUN
 from FedSimCore.segmentation.model_file import Segmenter, new_network, segmenter_file
 from FedSimCore.shape.model import ShapeModel
 from FedSimCore.training.config import TrainingConfig
@@ -177,7 +178,7 @@ class SharedSegmenter(SharedPart):
         header = self._header.model_copy(update={"provenance": provenance(self._config)})
         made = new_network(header)
         made.load_state_dict(self.modules["network"].state_dict())
-        return Outcome([Segmenter(header, made).save(folder / MODEL_OF_RUN)])
+        return Outcome([Segmenter(header, made).save(folder / SEGMENTER_OF_RUN)])
 
     @staticmethod
     def cases_of(task: SegmenterTask) -> int:

@@ -73,7 +73,8 @@ def _clipped_gradients(run: OpenRun, phase: Phase, shared: Shared, privacy: Priv
     home = [torch.zeros_like(parameter) for parameter in own]
     metrics: dict[str, float] = {}
     count = len(phase.samples)
-    for sample in phase.samples:
+    # At the seam of two epochs a batch may have a case twice; here it counts once, or it could add twice the clip.
+    for sample in dict.fromkeys(phase.samples):
         told = run.loop.compute_gradients(replace(phase, samples=[sample]))
         metrics = {name: metrics.get(name, 0.0) + value / count for name, value in told.items()}
         found = {name: parameter.grad for name, parameter in shared.items() if parameter.grad is not None}
