@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -18,13 +19,15 @@ from FedSimCore.errors import DiskError, InputError
 from FedSimCore.evaluation.segmentation import compare
 from FedSimCore.experiments import workshop
 from FedSimCore.experiments.artifact import BEGUN_NAME, Bench
+from FedSimCore.experiments.hearts import RenderedCases
 from FedSimCore.experiments.processes import checked_devices, run_processes
 from FedSimCore.experiments.results import read_results
+from FedSimCore.experiments.segmenters import read_scores
 from FedSimCore.experiments.tables import main_table
 from FedSimCore.experiments.workshop import Workshop, state_of
 from FedSimCore.progress import silent
 from FedSimCore.runs.events import Started, read_events
-from FedSimCore.volumes.io import read_label_map
+from FedSimCore.volumes.io import read_label_map, read_volume
 from Testing.core.experiments.tiny import FULL, LOWER, SITE
 
 CELL = f"{SITE}/2/0/lower-bound"
@@ -81,6 +84,23 @@ def test_the_values_of_every_case_are_those_of_its_segmentation(finished, tiny):
         assert float(row["value"]) == pytest.approx(score.dice, abs=1e-6)
 
 
+def test_hearts_with_their_shapes_exchanged_for_the_truth_have_the_patients_labels(finished, tiny):
+    out, _ = finished
+    root = out / "artifacts"
+    plan = tiny.order(out).plan()
+    cell = plan.chosen(["*/*/*/true-shapes"])[0]
+    rendered = next(one for one in cell.scores.with_needs() if isinstance(one, RenderedCases))
+    hearts, crops = (read_table(one.folder(root) / "cohort/cohort.csv") for one in (rendered, rendered.crops))
+    assert [case.id for case in hearts.cases] == list(plan.sites[SITE].split.folds[0].train)
+    for case in hearts.cases:
+        made, true = (read_label_map(one.label) for one in (case, crops.case(case.id)))
+        np.testing.assert_array_equal(made.array, true.array)
+        assert made.grid.same_as(true.grid)
+        images = [read_volume(one.image).array for one in (case, crops.case(case.id))]
+        assert np.abs(images[0] - images[1]).mean() > 1  # An enhancer of one step made the one.
+    assert rendered.facts(root)["iou_of_shapes"] == 1
+
+
 def test_run_again_it_makes_nothing_anew(finished, tiny):
     out, told = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("artifacts/*/artifact.json")}
@@ -107,7 +127,14 @@ def start(tiny, out: Path, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def wait_for(condition, seconds: float = 90.0):
+def made_here(order) -> dict:
+    """Return the scores of the cell, made by this process."""
+    (cell,) = order.plan().chosen([CELL])
+    Workshop(Bench(order.root, "cpu", 1, silent), "here", lambda sentence: None).run([cell])
+    return read_scores(cell.scores.folder(order.root))["cases"]
+
+
+def wait_for(condition, seconds: float = 600.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline
@@ -122,18 +149,16 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
-def test_killed_it_goes_on_from_the_checkpoint_and_ends_with_the_same_numbers(finished, tiny, tmp_path):
-    first = start(tiny, tmp_path, "--only", CELL)
-    checkpoint = wait_for(lambda: next(iter(tmp_path.glob("artifacts/segmenter-*/run/checkpoints/*.json")), None))
+def test_killed_it_goes_on_from_the_checkpoint_and_ends_with_the_same_numbers(tiny, tmp_path):
+    unbroken = made_here(tiny.order(tmp_path / "unbroken"))
+    out = tmp_path / "killed"
+    first = start(tiny, out, "--only", CELL)
+    checkpoint = wait_for(lambda: next(iter(out.glob("artifacts/segmenter-*/run/checkpoints/*.json")), None))
     maker = json.loads((checkpoint.parents[2] / BEGUN_NAME).read_text())["pid"]
     first.kill()
     first.wait()
     wait_for(lambda: not alive(maker))  # The process that trains ends with the one that watches.
-    order = tiny.order(tmp_path)
-    cells = order.plan().chosen([CELL])
-    Workshop(Bench(order.root, "cpu", 1, silent), "second", lambda sentence: None).run(cells)
-    scores, unbroken = (cells[0].scores.facts(root / "artifacts") for root in (tmp_path, finished[0]))
-    assert scores["dice"] == unbroken["dice"]
+    assert made_here(tiny.order(out)) == unbroken
     events = read_events(checkpoint.parents[1] / "events.jsonl")[0]
     sessions = [event for event in events if isinstance(event, Started)]
     assert len(sessions) == 1 or sessions[-1].step > 0
@@ -147,6 +172,7 @@ def in_background(order):
     return thread
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 def test_a_cell_whose_process_dies_is_recorded_and_the_others_go_on(finished, tiny, tmp_path):
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
