@@ -23,6 +23,8 @@ RESOURCES = Path(__file__).parents[1] / "Resources"
 REQUIREMENTS = RESOURCES / "requirements.txt"
 TRAINING_REQUIREMENTS = RESOURCES / "requirements-training.txt"
 """What only trainings need; asked for when the first one is started."""
+FEDERATED_REQUIREMENTS = RESOURCES / "requirements-federated.txt"
+"""What studies of several sites need; asked for when the first one is started."""
 TORCH = "torch"
 
 

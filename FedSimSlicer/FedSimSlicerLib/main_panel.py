@@ -68,6 +68,7 @@ class MainPanel:
         self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
         self._add(self._export_panel(), _("Export"))
         self._add(self._train_panel(), _("Train"))
+        self._add(self._federate_panel(), _("Federate"))
         self._device = DeviceStatus(self.session.worker.client, settings)
         self.widget.layout().insertWidget(self.widget.layout().indexOf(self.switch), self._device.widget)
         self.switch.show()
@@ -99,6 +100,13 @@ class MainPanel:
         from FedSimSlicerLib.train_panel import TrainPanel
 
         panel = TrainPanel(self.session, self._resource_path)
+        self.ui.tabs.connect("currentChanged(int)", lambda _index: panel.follow())
+        return panel
+
+    def _federate_panel(self) -> Any:
+        from FedSimSlicerLib.federate_panel import FederatePanel
+
+        panel = FederatePanel(self.session, self._resource_path)
         self.ui.tabs.connect("currentChanged(int)", lambda _index: panel.follow())
         return panel
 

@@ -29,10 +29,15 @@ class TrainingChart:
 
     Attributes:
         chart: the vtkMRMLPlotChartNode; None while there is none.
+
+    Args:
+        name: of the chart.
+        step: what the curves run over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", step: str = STEP) -> None:
         self.chart: Any = None
+        self._name, self._step = name or _("Training"), step
         self._series: list[tuple[Any, Any]] = []
         self._shown: list[Curve] = []
 
@@ -40,8 +45,8 @@ class TrainingChart:
         """Show curves; those that have not changed cost nothing."""
         self._forget_gone()
         if self.chart is None:
-            self.chart = _hidden_node("vtkMRMLPlotChartNode", _("Training"))
-            self.chart.SetXAxisTitle(STEP)
+            self.chart = _hidden_node("vtkMRMLPlotChartNode", self._name)
+            self.chart.SetXAxisTitle(self._step)
             self.chart.SetLegendVisibility(True)
             self.chart.SetHideFromEditors(False)
         several_runs = len({curve.run for curve in curves}) > 1
@@ -78,9 +83,9 @@ class TrainingChart:
 
     def _fill(self, number: int, curve: Curve) -> None:
         table, series = self._series[number]
-        slicer.util.updateTableFromArray(table, (curve.steps, curve.values), [STEP, curve.metric])
+        slicer.util.updateTableFromArray(table, (curve.steps, curve.values), [self._step, curve.metric])
         was_modifying = series.StartModify()
-        series.SetXColumnName(STEP)
+        series.SetXColumnName(self._step)
         series.SetYColumnName(curve.metric)
         # A curve of one point would be invisible without its marker.
         alone = len(curve.steps) == 1

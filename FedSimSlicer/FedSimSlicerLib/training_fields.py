@@ -119,7 +119,7 @@ def training_fields(kind: str) -> list[TrainingField]:
     schema = form(kind)
     main, required = KINDS[kind].main, frozenset(schema.get("required", ()))
     fields = [
-        _field(name, content, name in required, name in main or name in required)
+        schema_field(name, content, name in required, name in main or name in required)
         for name, content in schema["properties"].items()
         if name != "recipe"
     ]
@@ -128,7 +128,8 @@ def training_fields(kind: str) -> list[TrainingField]:
     return sorted(fields, key=lambda f: (not f.main, not f.required, order.get(f.name, len(order))))
 
 
-def _field(name: str, content: Mapping[str, Any], required: bool, main: bool) -> TrainingField:
+def schema_field(name: str, content: Mapping[str, Any], required: bool, main: bool) -> TrainingField:
+    """Return the field that a JSON schema's property describes."""
     variants: Sequence[Mapping[str, Any]] = content.get("anyOf", [content])
     optional = any(variant.get("type") == "null" for variant in variants)
     given = [each for each in variants if each.get("type") != "null"]

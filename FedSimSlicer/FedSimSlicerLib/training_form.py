@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,8 +144,8 @@ class _PathRow(_Row):
 _ROWS: Mapping[str, type[_Row]] = {"choice": _ChoiceRow, "switch": _SwitchRow, "path": _PathRow}
 
 
-class TrainingForm:
-    """The rows of one recipe at a time.
+class FieldForm:
+    """The rows of one thing at a time that has fields; subclasses say which fields, and check their values.
 
     Attributes:
         rows: by the name of the field.
@@ -175,7 +175,7 @@ class TrainingForm:
         return {name: value for name, value in self._values.items() if value != self.rows[name].field.default}
 
     def show(self, recipe: Mapping[str, Any], origin: str) -> None:
-        """Show a recipe; what was typed before is kept where this one says nothing.
+        """Show a recipe, or what is like one; what was typed before is kept where this one says nothing.
 
         Args:
             recipe: fields as in its file.
@@ -185,9 +185,7 @@ class TrainingForm:
             InputError: its kind is unknown.
         """
         kind = str(recipe.get("recipe"))
-        fields = [
-            replace(field, default=_plain(recipe.get(field.name, field.default))) for field in training_fields(kind)
-        ]
+        fields = [replace(field, default=_plain(recipe.get(field.name, field.default))) for field in self._fields(kind)]
         required = {field.name for field in fields if field.required}
         kept = {
             name: value
@@ -230,26 +228,6 @@ class TrainingForm:
                 row.show(row.field.default)
         self.changed.emit()
 
-    def config(self) -> TrainingConfig:
-        """Return the checked config, or tell at the fields what is wrong with them.
-
-        Raises:
-            ConfigError: something is.
-        """
-        try:
-            return self.peek()
-        except ConfigError as error:
-            self.tell(error.fields)
-            raise
-
-    def peek(self) -> TrainingConfig:
-        """Return the checked config, without a word at the fields.
-
-        Raises:
-            ConfigError: something is wrong with it.
-        """
-        return checked_config(self._as_recipe(self._values), self._origin)
-
     def settings(self) -> list[str]:
         """Return the changes as ``KEY=VALUE`` for ``fedsim train --set``."""
         return [f"{name}={json.dumps(value)}" for name, value in self.changes.items()]
@@ -271,16 +249,24 @@ class TrainingForm:
             if isinstance(row, _PathRow):
                 row.remember()
 
+    def _fields(self, kind: str) -> Sequence[TrainingField]:
+        """Return the fields of a kind of thing."""
+        raise NotImplementedError
+
+    def _check(self, values: Mapping[str, Any]) -> Any:
+        """Return what these values make.
+
+        Raises:
+            ConfigError: they can't be used.
+        """
+        raise NotImplementedError
+
     def _errors(self, values: Mapping[str, Any]) -> dict[str, str]:
         try:
-            checked_config(self._as_recipe(values), self._origin)
+            self._check(values)
         except ConfigError as error:
             return {name.partition(".")[0]: reason for name, reason in reversed(error.fields.items())}
         return {}
-
-    def _as_recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        given = {n: v for n, v in values.items() if v is not None or not self.rows[n].field.required}
-        return {"recipe": self._kind, **given}
 
     def _accept(self, name: str, value: Any) -> None:
         """Take what was chosen; what was typed is refused by its own row, with the reason there."""
@@ -332,6 +318,40 @@ class TrainingForm:
         grid.addWidget(row.reset, line, 3)
         grid.addWidget(row.reason, line + 1, 0, 1, 4)
         self.rows[field.name] = row
+
+
+class TrainingForm(FieldForm):
+    """The rows of one recipe at a time."""
+
+    def config(self) -> TrainingConfig:
+        """Return the checked config, or tell at the fields what is wrong with them.
+
+        Raises:
+            ConfigError: something is.
+        """
+        try:
+            return self.peek()
+        except ConfigError as error:
+            self.tell(error.fields)
+            raise
+
+    def peek(self) -> TrainingConfig:
+        """Return the checked config, without a word at the fields.
+
+        Raises:
+            ConfigError: something is wrong with it.
+        """
+        return self._check(self._values)
+
+    def _fields(self, kind: str) -> Sequence[TrainingField]:
+        return training_fields(kind)
+
+    def _check(self, values: Mapping[str, Any]) -> TrainingConfig:
+        return checked_config(self._as_recipe(values), self._origin)
+
+    def _as_recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        given = {n: v for n, v in values.items() if v is not None or not self.rows[n].field.required}
+        return {"recipe": self._kind, **given}
 
 
 def _reason_label() -> Any:

@@ -66,12 +66,12 @@ class TrainingProgress:
         if details is None or details.path != self._path:  # the look at it is still under way
             if status is None:
                 self.pictures.show(None, ())
-                _show_log(self._ui.logEdit, "")
+                show_log(self._ui.logEdit, "")
                 self._offer(())
             return
         _quietly_check(self._ui.keepBox, details.keep)
         self.pictures.show(details.path, details.pictures)
-        _show_log(self._ui.logEdit, details.log)
+        show_log(self._ui.logEdit, details.log)
         self._seen = seen
         self._offer(seen.metrics)
         if may_touch_scene:
@@ -172,7 +172,7 @@ def progress_text(status: RunStatus) -> str:
     return "\n".join([*lines, *status.warnings, *filter(None, [status.reason])])
 
 
-def _show_log(edit: Any, text: str) -> None:
+def show_log(edit: Any, text: str) -> None:
     """Show the log; stay at its end if that was seen, and where the user reads otherwise."""
     if edit.plainText == text:
         return

@@ -10,34 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import qt
-from slicer.i18n import tr as _
 
 from FedSimCore.errors import FedSimError
 from FedSimCore.runs.comparison import Comparison, compare_runs
 from FedSimCore.runs.folder import RunFolder, runs_below
-from FedSimCore.runs.history import RunHistory, RunStatus
-from FedSimCore.runs.lock import is_locked
-from FedSimSlicerLib.background import Background
-from FedSimSlicerLib.signal import Signal
+from FedSimSlicerLib.repeated_look import RepeatedLook
+from FedSimSlicerLib.run_reader import REST_S, RunReader
 from FedSimSlicerLib.training_runs import TrainingRuns, log_tail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from FedSimCore.runs.events import Pictured
+    from FedSimCore.runs.history import RunHistory, RunStatus
     from FedSimSlicerLib.training_runs import Start
 
-LOOK_AGAIN_MS = 1000
-"""From the end of one look to the next; on a slow drive a look takes longer, and none is begun meanwhile."""
-UNSEEN_MS = 10_000
-"""The same while nobody sees the panel."""
 MOST_POINTS = 1000
 """Of a curve; more are thinned."""
-PORTION_BYTES = 16_384
-"""Of a run's events that are read in one go: some 2 ms, in which the GUI's thread may have to wait for this one."""
-REST_S = 0.001
-"""Between two portions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,70 +92,22 @@ class Seen:
     comparison: Comparison | None = None
 
 
-class TrainingWatch:
-    """Looks at the runs in a folder every second.
-
-    Attributes:
-        seen: emitted after every look.
-        folder: where runs are looked for, in subfolders too.
-        chosen: runs whose curves are wanted; of the first the details too.
+class TrainingWatch(RepeatedLook[Seen]):
+    """Looks at the runs in a folder; of the first that is chosen the details are wanted, of all the curves.
 
     Args:
         runs: whose processes are followed until they train.
     """
 
     def __init__(self, runs: TrainingRuns) -> None:
-        self.seen: Signal[[Seen]] = Signal()
-        self.folder = Path()
-        self.chosen: tuple[Path, ...] = ()
-        self._runs = runs
-        self._eyes = _Eyes()
-        self._background = Background()
-        self._again = False
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(LOOK_AGAIN_MS)
-        self._timer.connect("timeout()", self.look)
-
-    def look(self) -> None:
-        """Look now, or as soon as the look that is under way has ended."""
-        if self._background.busy:
-            self._again = True
-            return
-        self._timer.stop()
-        self._again = False
-        folder, chosen, starting = self.folder, self.chosen, tuple(self._runs.starting.values())
-        self._background.run(lambda: self._eyes.look(folder, chosen, starting), self._tell, self._fail)
-
-    def set_pace(self, seen: bool) -> None:
-        """Look less often while nobody sees what comes of it."""
-        pace = LOOK_AGAIN_MS if seen else UNSEEN_MS
-        if self._timer.interval != pace:  # setting it lets a running timer begin anew
-            self._timer.setInterval(pace)
-
-    def close(self) -> None:
-        """End."""
-        self._timer.stop()
-        self._background.close()
-
-    def _tell(self, seen: Seen) -> None:
-        for folder in (*seen.begun, *seen.failed):
-            self._runs.started(folder)
-        self._timer.start()
-        self.seen.emit(seen)
-        if self._again:
-            self.look()
-
-    def _fail(self, error: BaseException) -> None:
-        self._tell(Seen(problem=_("The runs cannot be read ({why}).").format(why=error)))
+        super().__init__(runs, _Eyes().look, lambda problem: Seen(problem=problem))
 
 
 class _Eyes:
     """What is known of the runs; used by the thread alone."""
 
     def __init__(self) -> None:
-        self._histories: dict[Path, RunHistory] = {}
-        self._states: dict[Path, tuple[tuple[bool, bool], RunStatus]] = {}
+        self._reader = RunReader()
         self._drawn: dict[Path, tuple[int, list[Curve]]] = {}
         self._compared: tuple[list[RunStatus], Comparison | None] = [], None
 
@@ -174,7 +115,7 @@ class _Eyes:
         begun, failed, waiting = [], {}, {}
         for start in starting:
             path = start.run.path
-            history = self._updated(path)
+            history = self._reader.history(path)
             if start.begun(history):
                 begun.append(path)
             elif reason := start.failure():
@@ -188,60 +129,33 @@ class _Eyes:
         except (FedSimError, OSError) as error:
             return Seen(problem=str(error))
         self._forget_all_but({*found, *waiting})
-        rows = [status for path in found if (status := self._status(path)) is not None]
-        there = [path for path in chosen if path in self._states]
-        histories = [self._histories[path] for path in there]
+        states = {path: status for path in found if (status := self._reader.status(path)) is not None}
+        there = [path for path in chosen if path in states]
+        histories = [self._reader.history(path) for path in there]
         return Seen(
-            rows=tuple(sorted(rows, key=lambda row: self._began(Path(row.path)), reverse=True)),
+            rows=tuple(sorted(states.values(), key=lambda row: self._began(Path(row.path)), reverse=True)),
             starting=waiting,
             begun=tuple(begun),
             failed=failed,
             details=self._details(there[0]) if there else None,
             curves=tuple(curve for history in histories for curve in self._curves(history)),
             metrics=tuple(dict.fromkeys(name for history in histories for name in history.metric_names())),
-            comparison=self._comparison(there),
+            comparison=self._comparison([states[path] for path in there]),
         )
 
     def _began(self, path: Path) -> float:
-        events = self._histories[path].events
+        events = self._reader.history(path).events
         return events[0].time if events else math.inf
 
-    def _updated(self, path: Path) -> RunHistory:
-        """Read what is new of a run, in portions, between which the GUI's thread has its turn."""
-        self._read(path)
-        return self._histories[path]
-
-    def _read(self, path: Path) -> bool:
-        """Do that; returns whether there was something new."""
-        history = self._histories.setdefault(path, RunHistory(RunFolder(path), read=False))
-        portions = 0
-        while history.update(PORTION_BYTES):
-            portions += 1
-            time.sleep(REST_S)
-        return portions > 0
-
-    def _status(self, path: Path) -> RunStatus | None:
-        """Return a run's state, which is worked out only when something has changed; None if it cannot be read."""
-        new = self._read(path)
-        run = RunFolder(path)
-        now = is_locked(run), run.stop_file.exists()
-        if new or path not in self._states or self._states[path][0] != now:
-            try:
-                self._states[path] = now, self._histories[path].status()
-            except FedSimError:  # it is being removed, or its config is damaged
-                self._states.pop(path, None)
-                return None
-        return self._states[path][1]
-
     def _forget_all_but(self, paths: set[Path]) -> None:
-        for known in (self._histories, self._states, self._drawn):
-            for path in set(known) - paths:
-                del known[path]
+        self._reader.forget_all_but(paths)
+        for path in set(self._drawn) - paths:
+            del self._drawn[path]
 
     def _details(self, path: Path) -> Details:
         return Details(
             path,
-            pictures=tuple(self._histories[path].pictures()),
+            pictures=tuple(self._reader.history(path).pictures()),
             log=log_tail(path),
             keep=TrainingRuns.keeps(path),
             has_model=(path / "model" / "generator.safetensors").is_file(),
@@ -257,10 +171,9 @@ class _Eyes:
             self._drawn[path] = len(history.events), curves
         return self._drawn[path][1]
 
-    def _comparison(self, paths: Sequence[Path]) -> Comparison | None:
-        states = [self._states[path][1] for path in paths]
+    def _comparison(self, states: list[RunStatus]) -> Comparison | None:
         if states != self._compared[0]:
-            runs = [RunFolder(path) for path in paths]
+            runs = [RunFolder(Path(state.path)) for state in states]
             self._compared = states, compare_runs(runs) if len(runs) > 1 else None
         return self._compared[1]
 
