@@ -33,7 +33,9 @@ ShapeSource = Literal["learnt", "random"]
 """``"learnt"``: from the latent; ``"random"``: from the shape model's own distribution (the ablation of table 2)."""
 
 _LATENT, _SHAPE = 0, 1
-_SLICES_AT_ONCE = 16
+_SLICES_AT_ONCE = {"cpu": 4, "cuda": 32}
+"""On the CPU tensors of more slices are fetched from the system and given back layer by layer, which takes two thirds of
+the computing's time on top."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +176,7 @@ class HeartSampler:
             drawn: of :func:`draw` or :func:`of_latent`.
             progress: told of stages, in thousandths.
         """
-        watch, grid = Stopwatch(), self.generator.grid
+        watch, grid, slices = Stopwatch(), self.generator.grid, _SLICES_AT_ONCE[self.device.type]
         with watch.stage("shape and labels"):
             progress(0, 1000, "voxelizing")
             label = self._labels(drawn)
@@ -182,7 +184,7 @@ class HeartSampler:
             coarse = self.coarse(drawn.latent, label, part_of(progress, 0.05, 0.15, "coarse CT"))
         with watch.stage("enhancer"):
             enhancing = part_of(progress, 0.15, 0.95, "enhancing slices")
-            image = self.enhancer.enhance(coarse, label, _SLICES_AT_ONCE, enhancing)[0, 0].float().cpu().numpy()
+            image = self.enhancer.enhance(coarse, label, slices, enhancing)[0, 0].float().cpu().numpy()
         regions = label[0].cpu().numpy()
         if self.blend is not None:
             with watch.stage("blending"):
