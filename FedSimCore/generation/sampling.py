@@ -34,8 +34,8 @@ ShapeSource = Literal["learnt", "random"]
 
 _LATENT, _SHAPE = 0, 1
 _SLICES_AT_ONCE = {"cpu": 4, "cuda": 32}
-"""On the CPU tensors of more slices are fetched from the system and given back layer by layer, which takes two thirds of
-the computing's time on top."""
+"""On the CPU, memory for more is fetched from the system and given back layer by layer, which takes two thirds of the
+time again."""
 
 
 @dataclass(frozen=True, eq=False)
