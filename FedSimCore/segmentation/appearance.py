@@ -26,7 +26,8 @@ COUCH = 40
 """Label of what a patient lies on, in structure maps; above all of ``Resources/ct/surroundings.json``."""
 STRUCTURES = 64
 """Length of tables by structure label."""
-_SWIRL_HU = {"left": 4.0, "organ": 8.0}
+_MIXING = {"ra": 1.0, "rv": 0.4, "svc": 0.5, "ivc": 0.5}
+"""How uneven the iodine is that caval veins bring, as a share of the phase's ``mixing``."""
 
 
 class _Row(BaseModel):
@@ -64,7 +65,6 @@ class Appearance(_Row):
     schema_: Literal["fedsim/segmentation-appearance/1"] = Field(alias="schema")
     comment: str = ""
     hu_per_mg_ml: Range
-    blood_hu: Range
     phases: tuple[Phase, ...]
     tissues: dict[str, Tissue]
     structures: dict[str, tuple[str, str]]
@@ -127,7 +127,6 @@ def draw_look(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np
         tissue, compartment = table.structures[key]
         mean[label] = tissues[tissue] + contrast.slope * contrast.iodine.get(compartment, 0.0)
         texture[label] = table.tissues[tissue].texture * rng.uniform(0.3, 1.5)
-        if compartment in ("ra", "rv", "svc", "ivc"):
-            share = {"ra": 1.0, "rv": 0.4, "svc": 0.5, "ivc": 0.5}[compartment]
-            texture[label] += share * contrast.slope * contrast.iodine["mixing"] * rng.uniform(0.2, 1.0)
+        if compartment in _MIXING:
+            texture[label] += _MIXING[compartment] * contrast.slope * contrast.iodine["mixing"] * rng.uniform(0.2, 1.0)
     return mean, texture
