@@ -27,18 +27,13 @@ def show_distances(display: HeartDisplay, distance_mm: NDArray[np.float32]) -> N
         distance_mm: (V,) signed, NaN where unknown.
     """
     limit = limit_of(distance_mm)
-    colors = _color_table()
+    colors = distance_colors()
     display.color_by_distance(distance_mm, colors.GetID(), limit)
     _remove_legends(display)
     shown = [node for _part, node in display.nodes() if node.GetDisplayNode().GetScalarVisibility()]
     if not shown:
         return
-    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(shown[0])
-    legend.SetTitleText(_("Distance (mm)"))
-    legend.SetLabelFormat("%+.1f")
-    legend.SetNumberOfLabels(5)
-    legend.SetVisibility2D(False)
-    legend.SetSaveWithScene(False)
+    add_legend(shown[0], _("Distance (mm)"))
 
 
 def hide_distances(display: HeartDisplay) -> None:
@@ -55,15 +50,30 @@ def limit_of(distance_mm: NDArray[np.float32]) -> float:
     return float(min(max(math.ceil(np.percentile(known, 98)), SMALLEST_LIMIT_MM), LARGEST_LIMIT_MM))
 
 
+def add_legend(node: Any, title: str) -> None:
+    """Explain a node's colours in the 3D views."""
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
+    legend.SetTitleText(title)
+    legend.SetLabelFormat("%+.1f")
+    legend.SetNumberOfLabels(5)
+    legend.SetVisibility2D(False)
+    legend.SetSaveWithScene(False)
+
+
+def remove_legend(node: Any) -> None:
+    """Take a node's legend away, if it has one."""
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
+    if legend is not None:
+        slicer.mrmlScene.RemoveNode(legend)
+
+
 def _remove_legends(display: HeartDisplay) -> None:
     for _part, node in list(display.nodes()):
-        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
-        if legend is not None:
-            slicer.mrmlScene.RemoveNode(legend)
+        remove_legend(node)
 
 
-def _color_table() -> Any:
-    """Return the colours, made where the scene lacks them."""
+def distance_colors() -> Any:
+    """Return the colours from inside to outside, made where the scene lacks them."""
     for table in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
         if table.GetAttribute(_MARK) is not None:
             return table

@@ -56,6 +56,7 @@ class ExplorePanel:
         self._connect()
         session.state_changed.connect(self._on_state)
         session.model_wanted.connect(self._show_model)
+        session.fit_wanted.connect(self._fit_to)
         self._editor.changed.connect(self._on_heart)
         self._editor.history_changed.connect(self._on_history)
         self._on_heart(self._editor.heart)
@@ -141,6 +142,11 @@ class ExplorePanel:
         self.ui.generatorSection.collapsed = False
         self.generator.ui.modelEdit.currentPath = folder
         self.generator.open()
+
+    def _fit_to(self, patient: Any) -> None:
+        self._session.tab_wanted.emit(type(self).__name__)
+        self.ui.fitSection.collapsed = False
+        self.fit.fit_to(patient)
 
     def _draw(self) -> None:
         self._editor.set_random(self.ui.seedBox.value, self._session.surface.header.limit_sigma)

@@ -64,6 +64,12 @@ class FitSection:
         self.fit.close()
         self._forget()
 
+    def fit_to(self, patient: Any) -> None:
+        """Fit the heart to a segmentation or label map node, in place of a fit that runs."""
+        self.fit.cancel()
+        self._set_patient(patient)
+        self._start_or_cancel()
+
     def show_heart(self, heart: HeartParameters) -> None:
         """Take the colours away when the heart is no longer the fitted one, and bring them back when it is again."""
         fitted = self._fitted

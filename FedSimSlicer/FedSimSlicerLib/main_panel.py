@@ -55,6 +55,7 @@ class MainPanel:
         from FedSimSlicerLib.compare_panel import ComparePanel
         from FedSimSlicerLib.explore_panel import ExplorePanel
         from FedSimSlicerLib.materials_panel import MaterialsPanel
+        from FedSimSlicerLib.segment_panel import SegmentPanel
         from FedSimSlicerLib.session import Session
         from FedSimSlicerLib.simulate_panel import SimulatePanel
 
@@ -66,6 +67,7 @@ class MainPanel:
         self._add(MaterialsPanel(self.session, self._resource_path), _("Materials"))
         self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
         self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
+        self._add(SegmentPanel(self.session, self._resource_path), _("Segment"))
         self._add(self._export_panel(), _("Export"))
         self._add(self._train_panel(), _("Train"))
         self._add(self._federate_panel(), _("Federate"))

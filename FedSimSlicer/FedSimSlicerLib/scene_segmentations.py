@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,18 @@ def new_layer(labels: NDArray[np.uint8], grid: Grid) -> Any:
     return layer
 
 
-def put_layer(layer: Any, name: str, node: Any = None, reference: Any = None, surfaces: bool = False) -> Any:
-    """Show a layer of :func:`new_layer` as a segmentation: as :func:`put_segmentation`, but without copying voxels."""
+def put_layer(
+    layer: Any,
+    name: str,
+    node: Any = None,
+    reference: Any = None,
+    surfaces: bool = False,
+    regions: Sequence[anatomy.Region] | None = None,
+) -> Any:
+    """Show a layer of :func:`new_layer` as a segmentation: as :func:`put_segmentation`, but without copying voxels.
+
+    ``regions`` are the segments; the seven regions if None.
+    """
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
@@ -75,13 +86,28 @@ def put_layer(layer: Any, name: str, node: Any = None, reference: Any = None, su
     was_modifying = node.StartModify()
     segmentation.SetSourceRepresentationName(LABEL_MAP)
     _set_reference(node, layer, reference)
-    for region in anatomy.regions():
+    for region in regions or anatomy.regions():
         _put_segment(segmentation, region, layer)
     layer.Modified()  # tells the views, and lets go of surfaces that were made of the voxels before
     if surfaces:
         node.CreateClosedSurfaceRepresentation()
     node.EndModify(was_modifying)
     return node
+
+
+def put_surfaces(node: Any, surfaces: Mapping[str, Any]) -> None:
+    """Give the segments closed surfaces for the 3D views that were made elsewhere, which takes no time here.
+
+    Slicer makes its own as soon as somebody edits a segment.
+
+    Args:
+        node: vtkMRMLSegmentationNode.
+        surfaces: segment id to vtkPolyData, in the node's own coordinates; segments without one get an empty surface.
+    """
+    segmentation = node.GetSegmentation()
+    for key in segmentation.GetSegmentIDs():
+        segmentation.GetSegment(key).AddRepresentation(SURFACE, surfaces.get(key) or vtk.vtkPolyData())
+    segmentation.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)
 
 
 def labels_of(node: Any, scheme: Scheme | None = None) -> FoundLabels:
@@ -141,6 +167,22 @@ def label_source_of(node: Any, scheme: Scheme | None = None) -> LabelSource:
             )
         )
     return LabelSource(node.GetName(), _layers(node, numbers), scheme=scheme)  # type: ignore[arg-type]  # no None left
+
+
+def source_of_segments(node: Any, meanings: Mapping[str, anatomy.Region]) -> LabelSource:
+    """Return where segments with known ids are, whatever their names; see :func:`label_source_of`.
+
+    Args:
+        node: vtkMRMLSegmentationNode.
+        meanings: segment id to the region whose label it gets.
+
+    Raises:
+        InputError: none of the segments is there or has voxels, or a transform is not linear.
+    """
+    present = set(node.GetSegmentation().GetSegmentIDs())
+    known = {key: region for key, region in meanings.items() if key in present}
+    layers = _layers(node, {key: region.label for key, region in known.items()})
+    return LabelSource(node.GetName(), layers, names={region.label: region.name for region in known.values()})
 
 
 def _set_reference(node: Any, layer: Any, reference: Any) -> None:

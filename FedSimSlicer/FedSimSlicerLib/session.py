@@ -33,6 +33,7 @@ class Session(VTKObservationMixin):
         layout: views of our own in place of the user's layout.
         message: emitted with a sentence for the user; an empty one takes the last away.
         tab_wanted: emitted with the name of the panel that the user wants to go to, e.g. ``"ExplorePanel"``.
+        fit_wanted: emitted with a segmentation node that the user wants the heart to be fitted to.
         model_wanted: emitted with the folder of a trained model whose hearts the user wants to see.
         state_changed: emitted when the scene's state is another one, or a value in it changed.
 
@@ -48,6 +49,7 @@ class Session(VTKObservationMixin):
         self._replaceable: list[Any] = []
         self.message: Signal[[str]] = Signal()
         self.tab_wanted: Signal[[str]] = Signal()
+        self.fit_wanted: Signal[[Any]] = Signal()
         self.model_wanted: Signal[[str]] = Signal()
         self.state_changed: Signal[[ModuleState | None]] = Signal()
         self.surface = HeartSurface()

@@ -43,6 +43,8 @@ class ModuleState:
         body_seed, noise_seed: of the person and of the noise.
         noise: whether the images have any.
         patient: segmentation or label map that the heart is fitted to.
+        segmenter: file of the segmenter, or folder of the run that made it; empty for the one that ships.
+        segment_flips, segment_uncertainty: whether a segmenter averages mirror images, and shows where it is unsure.
         real_scan: volume that the simulation is compared with.
         live_labels, preview: the nodes that follow the heart.
         simulated, simulated_labels, provenance: the last full simulation, its labels, and the JSON that repeats it.
@@ -67,6 +69,9 @@ class ModuleState:
     body_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
     noise: bool = True
     noise_seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
+    segmenter: str = ""
+    segment_flips: bool = False
+    segment_uncertainty: bool = False
     patient: vtkMRMLNode
     real_scan: vtkMRMLScalarVolumeNode
     live_labels: vtkMRMLLabelMapVolumeNode

@@ -62,6 +62,20 @@ def test_a_reference_on_another_grid_is_compared_in_the_world(conversation: Conv
     assert done.result.labels == (4,)
 
 
+def test_what_lies_beside_a_small_reference_counts_too(conversation: Conversation) -> None:
+    labels = ball(12.0)
+    labels[8:14, 30:34, 30:34] = 1
+    reference = ball(12.0)
+    box = tuple(slice(side.min(), side.max() + 1) for side in np.nonzero(reference))
+    affine = GRID.affine.copy()
+    affine[:3, 3] = GRID.to_world([side.start for side in box])
+    small = GridSpec.of(Grid(reference[box].shape, affine)).affine
+    task = p.CompareLabelsTask(affine=AFFINE, reference_affine=small, regions="heart")
+    (score,) = conversation.ask(task, arrays={"labels": labels, "reference": reference[box]}).result.scores
+    inside = np.count_nonzero(reference)
+    assert score.dice == pytest.approx(2 * inside / (2 * inside + 6 * 4 * 4), abs=1e-6)
+
+
 def test_volumes_are_counted_on_all_voxels_and_compared_with_norms(conversation: Conversation) -> None:
     fine = Grid.centered(120, 0.5, CENTER)
     labels = ball(24.0, 2, fine)

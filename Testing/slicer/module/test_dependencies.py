@@ -31,6 +31,7 @@ FOR_READING_IMAGECHD = {"openpyxl"}
 ALL_REQUIREMENTS = [
     *dependencies.requirements(),
     *dependencies.requirements(dependencies.TRAINING_REQUIREMENTS),  # asked for when a training is started
+    *dependencies.requirements(dependencies.SEGMENTING_REQUIREMENTS),  # and when scans are to be segmented
 ]
 
 
@@ -54,7 +55,7 @@ def test_the_bounds_are_those_of_the_core():
     for_training = {r.name: r for r in named(project["optional-dependencies"]["train"])}
     for requirement in dependencies.requirements():
         assert requirement == of_the_core[requirement.name]
-    for requirement in dependencies.requirements(dependencies.TRAINING_REQUIREMENTS):
+    for requirement in ALL_REQUIREMENTS:
         assert requirement == {**of_the_core, **for_training}[requirement.name]
 
 
