@@ -39,17 +39,23 @@ def paper_table(results: Results) -> list[list[str]]:
 
 
 def _best(results: Results, metric: str) -> dict[str, str]:
-    """Return each column's best method; those that see labels which the others don't are left out."""
+    """Return each column's best method.
+
+    Methods that see labels which the others don't are left out, and those with fewer cases: folds that are missing, or
+    cases in which nothing was found, may have been the hard ones.
+    """
     factor = 1 if metric == MAIN else -1
     best = {}
     for column in results.columns:
         known = {
-            method.key: summary.mean * factor
+            method.key: summary
             for method in results.plan.experiment.methods
             if method.finetune != "all" and (summary := results.summary(method.key, column, metric)) is not None
         }
-        if len(known) > 1:
-            best[column] = max(known, key=lambda key: known[key])
+        most = max((summary.cases for summary in known.values()), default=0)
+        whole = {key: factor * summary.mean for key, summary in known.items() if summary.cases == most}
+        if len(whole) > 1:
+            best[column] = max(whole, key=lambda key: whole[key])
     return best
 
 
