@@ -25,6 +25,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/cli/desktop.py
   FedSimCore/cli/experiment.py
   FedSimCore/cli/federate.py
+  FedSimCore/cli/federate_epsilon.py
   FedSimCore/cli/generate.py
   FedSimCore/cli/main.py
   FedSimCore/cli/measure.py
@@ -138,6 +139,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/experiments/workshop.py
   FedSimCore/federated/__init__.py
   FedSimCore/federated/accounting.py
+  FedSimCore/federated/demonstration.py
   FedSimCore/federated/engine/__init__.py
   FedSimCore/federated/engine/carrying.py
   FedSimCore/federated/engine/controller.py
@@ -225,6 +227,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/segmentation/components.py
   FedSimCore/segmentation/export.py
   FedSimCore/segmentation/inference.py
+  FedSimCore/segmentation/looking.py
   FedSimCore/segmentation/model_file.py
   FedSimCore/segmentation/onto_scan.py
   FedSimCore/segmentation/predict.py
@@ -360,6 +363,11 @@ set(FedSimCore_PYTHON_RESOURCES
   Resources/experiments/table2.json
   Resources/experiments/table3.json
   Resources/models/README.md
+  Resources/models/phantom-hearts/card.md
+  Resources/models/phantom-hearts/enhancer-adult.safetensors
+  Resources/models/phantom-hearts/enhancer-congenital-mild.safetensors
+  Resources/models/phantom-hearts/enhancer-congenital-severe.safetensors
+  Resources/models/phantom-hearts/generator.safetensors
   Resources/phantom/scanning.json
   Resources/phantom/shape.json
   Resources/phantom/sites.json

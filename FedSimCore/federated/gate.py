@@ -91,6 +91,8 @@ class Gate:
         strange = sorted(set(reply.values) - _VALUES.get(reply.kind, {"reason"}))
         if strange or ("metrics" in reply.values and reply.kind == "update" and not self.tells_metrics):
             raise PolicyError(f"The site's policy does not let {strange[0] if strange else 'metrics'!r} leave.")
+        if reply.kind == "update":
+            self._policy.require_in_round(self._study, int(reply.values["cases"]))
         noisy = self.privacy is not None and reply.kind == "update"
         record(self._ledger, self._study, reply, self._filter() if noisy else "none", self._spent(reply))
         return reply

@@ -51,6 +51,9 @@ class SitePolicy(BaseModel):
         default=("exact", "fedavg", "fedprox", "fedopt"), description="How updates may be made."
     )
     least_cases: int = Field(default=2, ge=1, description="Fewest cases of its own that an update may be made of.")
+    least_in_round: int = Field(
+        default=2, ge=1, description="Fewest cases in one update without noise: of a single case it tells the latent."
+    )
     most_rounds: int | None = Field(default=None, ge=1, description="Rounds of one study; None: any number.")
     send_metrics: bool = Field(default=True, description="Mean losses of a round may be told to the server.")
     send_moments: Moments = Field(
@@ -63,12 +66,13 @@ class SitePolicy(BaseModel):
         default=None, gt=0, description="Epsilon of a whole study; a study without noise is refused then."
     )
 
-    def require(self, study: Study, cases: int) -> None:
+    def require(self, study: Study, cases: int, batch_size: int) -> None:
         """Check a study.
 
         Args:
             study: as the server sent it.
             cases: of this site that it would learn from.
+            batch_size: of the recipe.
 
         Raises:
             PolicyError: it asks for something that is not allowed.
@@ -83,6 +87,20 @@ class SitePolicy(BaseModel):
         if cases < self.least_cases:
             raise PolicyError(
                 f"This site has {cases} cases for this study, fewer than its policy's {self.least_cases}."
+            )
+
+        self.require_in_round(study, min(cases, batch_size))
+
+    def require_in_round(self, study: Study, cases: int) -> None:
+        """Check how many cases an update is made of.
+
+        Raises:
+            PolicyError: too few.
+        """
+        if cases < self.least_in_round and self.privacy_of(study) is None:
+            raise PolicyError(
+                f"This site sends no update of {cases} case{'s' * (cases != 1)} without noise, but of "
+                f"{self.least_in_round} at least; raise the recipe's batch_size."
             )
 
     def privacy_of(self, study: Study) -> Privacy | None:

@@ -120,7 +120,7 @@ class Site:
         run = self._stack.enter_context(open_run(config, folder, study, self._listen))
         try:
             cases = PARTS[study.kind].cases_of(run.task)
-            self.own.policy.require(study, cases)
+            self.own.policy.require(study, cases, config.batch_size)
             shared = run.shared
             allowed = AllowList.of(shared)
             moments = moments_allowed(self.own.policy.moments_of(study), _latent_size(run))

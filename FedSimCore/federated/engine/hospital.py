@@ -81,17 +81,16 @@ class _Supervisor:
     def run(self) -> None:
         """Start the server, submit the study, and again as often as it needs, until it has ended."""
         in_vain, before = 0, -1
-        told = len(RunHistory(self._run).events) if self._run.events_file.exists() else 0
+        self._history = RunHistory(self._run) if self._run.events_file.exists() else None
         self._run.stop_file.unlink(missing_ok=True)
         try:
             while in_vain < _MOST_IN_VAIN:
                 self._ensure_server()
                 self._submit()
-                why = self._follow(told)
+                why = self._follow()
                 state = status_of(self._run) if self._run.exists else None
                 if self._ended_well(state, why):
                     return
-                told = len(self._history.events) if self._history else told
                 in_vain = in_vain + 1 if state is None or state.step <= before else 0
                 before = state.step if state else -1
                 self._tell(f"The study is submitted again, because {why}.")
@@ -197,22 +196,25 @@ class _Supervisor:
 
     # ---- Following
 
-    def _follow(self, told: int) -> str:
+    def _follow(self) -> str:
         """Hand on events until the study has ended or must be submitted again; returns why it must, or nothing."""
         give_up = float("inf")
         why = ""
         began = time.monotonic()
         seen_running = False
+        ended: Ended | None = None
         while True:
-            ended = self._hand_on(told)
+            ended = self._hand_on() or ended
             running = is_locked(self._run)
             seen_running |= running
             if ended is not None and not running:
-                return why if ended.state == "stopped" else ""
-            if self.stop() and self._run.exists and running:
+                return why or ("the engine ended its job" if ended.state == "stopped" else "")
+            # Once a site is back, the stop file is our own.
+            wanted = self.stop() if not why else bool(self.stop.reason)
+            if wanted and self._run.exists and running:
                 self._run.stop_file.touch()
                 give_up = min(give_up, time.monotonic() + _ENDS_WITHIN_S)
-            if self.stop() and not running:
+            if wanted and not running:
                 return ""
             if time.monotonic() > give_up:
                 return why or "it did not end by itself"
@@ -228,12 +230,12 @@ class _Supervisor:
                 return "the job did not begin"
             time.sleep(_LOOK_EVERY_S)
 
-    def _hand_on(self, told: int) -> Ended | None:
+    def _hand_on(self) -> Ended | None:
         """Tell new events; returns the end of this session, if it has come."""
         new: list[Event] = []
         if self._history is None and self._run.events_file.exists():
             self._history = RunHistory(self._run)
-            new = self._history.events[told:]
+            new = list(self._history.events)
         elif self._history is not None:
             new = self._history.update()
         for event in new:

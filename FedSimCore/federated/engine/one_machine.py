@@ -22,7 +22,7 @@ from FedSimCore.federated.local_sites import SERVER, SITES, write_site_files
 from FedSimCore.federated.messages import bytes_of
 from FedSimCore.federated.server import Averaging
 from FedSimCore.federated.study import Study
-from FedSimCore.runs.events import Noted, Started
+from FedSimCore.runs.events import Ended, Noted, Started
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.history import RunHistory, RunStatus
 from FedSimCore.runs.lock import is_locked
@@ -93,9 +93,9 @@ class _OneMachine:
         """Start the processes, follow the server's run until they have ended, and return its state."""
         self.lost = ""
         self._server.stop_file.unlink(missing_ok=True)
-        told = len(RunHistory(self._server).events) if self._server.events_file.exists() else 0
+        history = RunHistory(self._server) if self._server.events_file.exists() else None
         with self._started() as process:
-            self._follow(process, told)
+            self._follow(process, history)
         return RunHistory(self._server).status()
 
     @contextmanager
@@ -121,26 +121,27 @@ class _OneMachine:
             finally:
                 self._end(process)
 
-    def _follow(self, process: subprocess.Popen[bytes], told: int) -> None:
-        """Hand on events, look after the sites' processes, and pass a wish to stop to the server."""
-        history: RunHistory | None = None
+    def _follow(self, process: subprocess.Popen[bytes], history: RunHistory | None) -> None:
+        """Hand on new events, look after the sites' processes, and pass a wish to stop to the server."""
         seen: set[str] = set()
-        give_up = float("inf")
+        give_up, ended = float("inf"), False
         while process.poll() is None and time.monotonic() < give_up:
             if history is None and self._server.events_file.exists():
                 history = RunHistory(self._server)
-                new = history.events[told:]
+                new = history.events
             else:
                 new = history.update() if history is not None else []
             for event in new:
                 self._listen(event)
-            ended = history is not None and history.status().state in ("finished", "failed", "stopped")
-            if ended and give_up == float("inf"):
-                give_up = time.monotonic() + _ENGINE_ENDS_S  # All sites have closed their runs by now.
+            if any(isinstance(event, Ended) for event in new):
+                ended = True
+                give_up = min(give_up, time.monotonic() + _ENGINE_ENDS_S)  # All sites have closed their runs by now.
             running = {name for name, run in self._sites.items() if is_locked(run)}
             gone = sorted(seen - running)
-            if (gone or self.stop()) and not ended and give_up == float("inf"):
-                self.lost = gone[0] if gone and not self.stop.reason else ""
+            # Once a site is lost, the stop file is our own.
+            wanted = self.stop() if not self.lost else bool(self.stop.reason)
+            if (gone or wanted) and not ended and give_up == float("inf"):
+                self.lost = gone[0] if gone and not wanted else ""
                 self._server.stop_file.touch()
                 give_up = time.monotonic() + _ENDS_WITHIN_S
             seen |= running

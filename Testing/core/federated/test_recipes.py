@@ -68,7 +68,7 @@ def test_a_segmenter_is_learnt_by_all_sites_and_every_site_has_the_same(ct_cohor
         "patch": 16,
         "channels": [4, 8],
         "steps": 1,
-        "batch_size": 1,
+        "batch_size": 2,
         "precision": "32-true",
         "threads": 1,
         "device": "cpu",
@@ -88,11 +88,11 @@ def test_the_papers_order_generator_enhancers_at_home_semi_supervised(ct_cohort,
     """The semi-supervised stage moves shared generators and every site's own enhancer, which never leaves it."""
     study = small_study(ct_cohort, rounds=2, recipe={"labelled": 2})
     run_in_process(study, tmp_path / "pre")
-    sites = []
+    sites, alone = [], {"least_in_round": 1}  # Each site has one unlabelled case.
     for site in SITES:
         pre, run = tmp_path / "pre" / "sites" / site / "small", tmp_path / "enhancers" / site
         begin(enhancer_config(ct_cohort, pre, site=site, steps=2, evaluate_every=9), RunFolder(run))
-        sites.append({"name": site, "cohort": str(ct_cohort), "cohort_site": site, "model": str(run)})
+        sites.append({"name": site, "cohort": str(ct_cohort), "cohort_site": site, "model": str(run), "policy": alone})
     recipe = {"recipe": "semi-supervised", "model": str(tmp_path / "pre" / "server"), "batch_size": 1, "slices": 3}
     fields = {**study.model_dump(mode="json"), "sites": sites, "rounds": 2, "name": "full"}
     from FedSimCore.federated.study import checked_study
