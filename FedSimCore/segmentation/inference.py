@@ -31,6 +31,7 @@ def probabilities(
     overlap: float = OVERLAP,
     flips: bool = False,
     progress: Progress = silent,
+    stage: str = WINDOWS,
 ) -> Tensor:
     """Return the probabilities (classes, X, Y, Z), float16 on the CPU, of a scan on the working grid.
 
@@ -45,6 +46,7 @@ def probabilities(
         overlap: share of a window that the next one sees again.
         flips: average over the eight mirror images of each window; only for networks that have seen such hearts.
         progress: told of every window; may raise to cancel.
+        stage: as which it is told.
     """
     from monai.inferers.utils import sliding_window_inference
 
@@ -55,7 +57,7 @@ def probabilities(
 
     def predict(patch: Tensor) -> Tensor:
         nonlocal done
-        progress(done, total, WINDOWS)
+        progress(done, total, stage)
         done = min(done + 1, total)
         inputs = windowed(patch[:, 0], header.windows_hu)
         if float(inputs.max()) < _EMPTY:
@@ -76,7 +78,7 @@ def probabilities(
         device=torch.device("cpu"),
     )
     assert isinstance(result, Tensor)
-    progress(total, total, WINDOWS)
+    progress(total, total, stage)
     return result[0].half()
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from FedSimCore.errors import InputError
 from FedSimCore.progress import Progress, silent
 from FedSimCore.segmentation.components import without_islands
-from FedSimCore.segmentation.inference import probabilities
+from FedSimCore.segmentation.looking import Look, look_twice
 from FedSimCore.segmentation.model_file import Segmenter
 from FedSimCore.segmentation.onto_scan import entropy_on_scan, labels_on_scan
 from FedSimCore.segmentation.working import to_working_grid
@@ -99,9 +99,9 @@ def segment(
     where = device or torch.device("cpu")
     network = segmenter.network.to(where).eval()
     working = to_working_grid(scan, header.spacing_mm, progress)
-    found = probabilities(
-        network, header, torch.from_numpy(working.array), where, flips=flips, progress=progress
-    ).numpy()
+    how = Look(network, header, where, flips, progress)
+    hounsfield = torch.from_numpy(working.array)
+    found = look_twice(how, hounsfield).numpy()
     entropy = entropy_of(found) if uncertainty else None
     label = without_islands(found)
     confidence = float(found.max(0)[label > 0].astype(np.float32).mean()) if label.any() else 0.0

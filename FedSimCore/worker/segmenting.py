@@ -10,6 +10,7 @@ from FedSimCore.errors import InputError
 from FedSimCore.progress import Progress
 from FedSimCore.segmentation.card import card
 from FedSimCore.segmentation.inference import WINDOWS
+from FedSimCore.segmentation.looking import LOOKING
 from FedSimCore.segmentation.model_file import Segmenter, segmenter_file, shipped_segmenter
 from FedSimCore.segmentation.predict import ONTO_SCAN
 from FedSimCore.segmentation.predict import segment as find
@@ -88,7 +89,7 @@ def segment(engine: Engine, task: SegmentTask, arrays: Arrays, report: Reporter)
 
 def _as_one(report: Reporter) -> Progress:
     """Return a progress whose stages follow each other as parts of one; windows take nearly all of the time."""
-    bounds = {ONTO_WORKING: (0.0, 0.05), WINDOWS: (0.05, 0.92), ONTO_SCAN: (0.92, 1.0)}
+    bounds = {ONTO_WORKING: (0.0, 0.05), LOOKING: (0.05, 0.6), WINDOWS: (0.6, 0.92), ONTO_SCAN: (0.92, 1.0)}
 
     def progress(done: int, total: int, stage: str, /) -> None:
         first, last = bounds[stage]

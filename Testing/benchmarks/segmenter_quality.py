@@ -1,8 +1,9 @@
 """How good a segmenter is on unseen phantoms, and how it bears other geometries.
 
 ``python -m Testing.benchmarks.segmenter_quality [-m MODEL] [--count 4]`` writes
-``Testing/results/segmenter_quality.*``: Dice, HD95, ASSD and BAHD by region and site on phantoms as their site's scanner sees them, with seeds that no training
-uses; and the Dice between a scan's labels and those of the same scan flipped, transposed, oblique and resampled.
+``Testing/results/segmenter_quality.*``: Dice, HD95, ASSD and BAHD by region and site, on phantoms with seeds that no
+training uses as their site's scanner sees them; and the Dice between a scan's labels and those of the same scan
+flipped, transposed, oblique and resampled.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ COMMON: dict[str, Any] = {
     "picture_every": 200,
     "checkpoint_every": 50,
 }
-STAGES: tuple[dict[str, Any], ...] = ({"name": "whole", "synthetic": 120, "steps": 1500, "learning_rate": 2e-3},)
+STAGES: tuple[dict[str, Any], ...] = ({"name": "whole", "synthetic": 120, "steps": 1700, "learning_rate": 2e-3},)
 NOTE = (
     "- it has seen no real voxel: procedural phantoms and hearts of a shape model that was made of such phantoms, in\n"
     "  bodies, phases, noise and fields of view drawn widely at random; a congenital defect in one chest of ten\n"

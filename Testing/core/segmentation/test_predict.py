@@ -132,9 +132,10 @@ def test_mirror_images_are_averaged_only_where_they_were_learnt(scan: Volume, fo
 def test_progress_is_told_window_by_window_and_can_cancel(scan: Volume):
     seen = []
     segment(scan, thresholds(), progress=lambda done, total, stage: seen.append((stage, done, total)))
-    windows = [entry for entry in seen if entry[0] == "segmenting"]
-    assert windows[-1][1] == windows[-1][2]
-    assert len(windows) > 8
+    for stage in ("looking for the heart", "segmenting"):
+        windows = [entry[1:] for entry in seen if entry[0] == stage]
+        assert windows == sorted(windows)
+        assert windows[-1][0] == windows[-1][1] >= 8
 
     def cancel(done: int, total: int, stage: str) -> None:
         if stage == "segmenting" and done == 3:
@@ -161,3 +162,22 @@ def test_a_scan_that_cannot_show_a_heart_is_refused(scan: Volume, spoil, sentenc
     array = spoil(scan.array)
     with pytest.raises(InputError, match=sentence):
         segment(Volume(array, Grid(array.shape, scan.grid.affine)), thresholds())
+
+
+def test_a_liver_larger_than_the_heart_is_not_taken_for_it(scan: Volume, found):
+    shape = (150, 90, 90)
+    wide = np.full(shape, -1000.0, np.float32)
+    wide[:90] = scan.array
+    wide[95:145, 10:80, 10:80] = 300.0  # as bright as the right ventricle, and twice the heart
+    result = segment(Volume(wide, Grid(shape, scan.grid.affine)), thresholds(spacing_mm=2.0))
+    assert np.array_equal(result.labels.array[:90], found.labels.array)
+    assert not result.labels.array[90:].any()
+
+
+def test_what_lies_far_from_the_heart_changes_nothing(scan: Volume, found):
+    """The second look is centred on the heart, whatever else the scan shows."""
+    wide = np.pad(scan.array, ((40, 0), (0, 30), (0, 0)), constant_values=-800.0)
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world((-40, 0, 0))
+    result = segment(Volume(wide, Grid(wide.shape, affine)), thresholds(spacing_mm=2.0))
+    assert np.array_equal(result.labels.array[40:, :90], found.labels.array)
