@@ -99,7 +99,7 @@ def fitted_loss(model: GenerativeModel, label: Tensor, steps: int = 60) -> float
     best = 1.0
     for _ in range(steps):
         loss = 1 - mean_iou(voxels.probabilities(generator.shape(latent)), wanted).mean()
-        best = min(best, float(loss))
+        best = min(best, loss.item())
         adam.zero_grad()
         loss.backward()
         adam.step()
