@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,6 +135,7 @@ class CohortGenerator:
             "population": population,
             "seed": seed,
         }
+        self._checked: set[Path] = set()
         self._check_folder()
 
     def recipe(self, number: int) -> HeartRecipe:
@@ -164,6 +165,7 @@ class CohortGenerator:
         return records
 
     def _make(self, recipe: HeartRecipe) -> GeneratedRecord:
+        self._check_folder()  # Another process may have begun other hearts in it; equal ones are the same bits.
         drawn = draw(self._sampler.generator, recipe.seed, recipe.number, recipe.shape, recipe.population)
         heart = self._sampler.make(drawn)
         began = time.perf_counter()
@@ -230,7 +232,10 @@ class CohortGenerator:
         return read_record(path)
 
     def _check_folder(self) -> None:
-        for record in _records(self.folder):
+        for path in _record_files(self.folder):
+            if path in self._checked:
+                continue
+            record = read_record(path)
             wanted = self.recipe(record.recipe.number)
             other = [key for key, value in wanted if value != getattr(record.recipe, key)]
             if other:
@@ -238,10 +243,12 @@ class CohortGenerator:
                     f"{self.folder} holds hearts with another {other[0].removesuffix('_sha256').replace('_', ' ')} "
                     f"(case {record.recipe.case_id}); generate into another folder."
                 )
+            self._checked.add(path)
 
     def _write_table(self) -> None:
         cases = []
-        for record in sorted(_records(self.folder), key=lambda one: one.recipe.number):
+        records = map(read_record, _record_files(self.folder))
+        for record in sorted(records, key=lambda one: one.recipe.number):
             files = self._files(record.recipe)
             if all(file.is_file() for file in files.values()):
                 cases.append(_case(record, files))
@@ -269,10 +276,9 @@ def read_record(path: Path) -> GeneratedRecord:
         raise InputError(f"{path} is damaged at {where}: {first['msg']}; remove it to make the heart anew.") from error
 
 
-def _records(folder: Path) -> Iterator[GeneratedRecord]:
-    for path in sorted(folder.glob("*.json")):
-        if not path.name.endswith("_parameters.json") and not path.name.startswith("."):
-            yield read_record(path)
+def _record_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.json"))
+    return [path for path in files if not path.name.endswith("_parameters.json") and not path.name.startswith(".")]
 
 
 def _case(record: GeneratedRecord, files: dict[str, Path]) -> Case:

@@ -25,7 +25,7 @@ from FedSimCore.training.pace import Pace
 from FedSimCore.training.random_state import random_state, set_random_state, undisturbed
 from FedSimCore.training.reporter import Reporter
 from FedSimCore.training.state_tree import join_tree, split_tree
-from FedSimCore.training.task import Phase, Task, TrainingError
+from FedSimCore.training.task import Losses, Phase, Task, TrainingError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -251,12 +251,19 @@ class Loop:
             # Gradients of several processes are averaged, so each weighs its own by their number.
             share = len(part) * world / len(phase.samples)
             with self._synchronised(first + size >= len(samples)):
-                losses = phase.losses(batch)
+                losses = self._losses(phase, batch)
                 self._fabric.backward(losses["loss"] * share)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach().float() * (share / world)
         stacked = self._fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="sum")
         return dict(zip(sums, torch.as_tensor(stacked).tolist(), strict=True))
+
+    def _losses(self, phase: Phase, batch: Any) -> Losses:
+        """Compute a phase's losses; where shapes have become so wild that they are refused, the training diverged."""
+        try:
+            return phase.losses(batch)
+        except InputError as error:
+            raise self._diverged(f"In step {self.step + 1} no loss can be computed ({error})") from error
 
     @contextmanager
     def _synchronised(self, yes: bool) -> Iterator[None]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from FedSimCore.errors import InputError
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Evaluated, Progressed
 from FedSimCore.tensor_files import read_tensors
@@ -107,6 +108,19 @@ def test_a_nan_loss_stops_with_the_step_named_and_keeps_the_last_good_checkpoint
     newest = CheckpointStore(tmp_path / "checkpoints").stored()[0]
     assert newest.step == 2
     assert float(read_tensors(newest.tensors)[0]["modules.line.0.weight"]) == pytest.approx(BY_HAND[2], rel=1e-5)
+
+
+def test_weights_so_wild_that_the_loss_cannot_be_computed_stop_with_the_step_named(tmp_path):
+    class Wild(LineTask):
+        def losses(self, batch):
+            if len(self.sizes) == 3:
+                raise InputError("The mesh has vertices that are not finite; they cannot be voxelized.")
+            return super().losses(batch)
+
+    loop, _ = loop_of(Wild(), tmp_path, checkpoint_every=2)
+    sentence = r"In step 4 no loss can be computed .The mesh has vertices.*the checkpoint of step 2 is kept"
+    with pytest.raises(TrainingError, match=sentence):
+        loop.run()
 
 
 def test_an_infinite_gradient_stops_before_it_reaches_a_weight(tmp_path):
