@@ -75,6 +75,7 @@ class FederationSetup:
         ui.recipeBox.connect("activated(int)", lambda _index: self.choose_recipe(ui.recipeBox.currentData))
         self.choose_recipe(RECIPES[0])
         self._list()
+        self._suggest_name()
         self._refresh()
 
     @property
@@ -170,15 +171,18 @@ class FederationSetup:
             return whole_study(self.name, self.form, self.recipe, self.sites.given(), self._privacy())
         except ConfigError as error:
             fields = error.fields
+        names = _("can only have letters, digits, - and _, and begins with a letter or digit")
+        told = {int(key.split(".")[1]): reason for key, reason in fields.items() if key.startswith("sites.")}
+        self.sites.tell({number: _("A site’s name {reason}.").format(reason=names) for number in told})
+        fields = {name: names if name == "name" else reason for name, reason in fields.items()}
         self.form.tell(fields)
         self.recipe.tell(fields)
-        told = {int(key.split(".")[1]): reason for key, reason in fields.items() if key.startswith("sites.")}
-        self.sites.tell({number: _("The name {reason}.").format(reason=reason) for number, reason in told.items()})
-        self._ui.moreBox.collapsed = bool(self._ui.moreBox.collapsed) and not any(
-            name in self.recipe.rows or (name in self.form.rows and not self.form.rows[name].field.main)
-            for name in fields
-        )
-        reasons = "; ".join(f"{name.partition('.')[0]} {reason}" for name, reason in fields.items())
+        folded = [name for name in fields if name in self.recipe.rows or name in self.form.rows]
+        if any(name in self.recipe.rows or not self.form.rows[name].field.main for name in folded):
+            self._ui.moreBox.collapsed = False
+        if told:
+            fields = {"sites": _("have names that cannot be used")}
+        reasons = "; ".join(_("{field} {reason}").format(field=name, reason=why) for name, why in fields.items())
         self._tell(_("Not started: {reasons}.").format(reasons=reasons))
         return None
 
