@@ -172,6 +172,52 @@ def train(camera: Photographer) -> None:
         panel.ui.chartButton.click()
 
 
+def federate(camera: Photographer) -> None:
+    """A study of three phantom hospitals on this machine while it runs, and what has left one of them."""
+    from FedSimCore.cohorts.phantom import make_cohort
+
+    panel = camera.panel_named("FederatePanel")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "studies"
+        sites = []
+        for site in ("adult", "congenital-mild", "congenital-severe"):
+            make_cohort(site, 4, 0, Path(name) / site, spacing_mm=2.5)
+            sites.append({"name": site, "cohort": str(Path(name) / site)})
+        panel.ui.folderEdit.currentPath = str(folder)
+        setup = panel.setup
+        setup.sites.show(sites)
+        small = {
+            "size": 32,
+            "spacing_mm": 5.4,
+            "batch_size": 2,
+            "coarse": "read",
+            "perceptual_weight": 0.0,
+            "threads": 1,
+        }
+        for field, value in small.items():
+            setup.recipe.set(field, value)
+        setup.form.set("rounds", 60)
+        panel.ui.noiseBox.checked = True
+        setup.noise.set("noise", 4.0)
+        setup.name = "three-hospitals"
+        panel.ui.startButton.click()
+        camera.until(lambda: panel.row is not None and panel.row.step >= 20, seconds=1500)
+        camera.until(lambda: all(site.budget.planned for site in panel.details.sites))
+        camera.until(lambda: panel.ui.metricBox.findData("loss") >= 0)
+        panel.ui.metricBox.currentIndex = panel.ui.metricBox.findData("loss")
+        panel.ui.newSection.collapsed = True
+        panel.ui.chartButton.click()
+        camera.take("federate")
+        panel.ui.stopButton.click()
+        camera.until(lambda: panel.row.state == "stopped")
+        panel.ui.studiesSection.collapsed = panel.ui.progressSection.collapsed = True
+        panel.ledger.table.choose(panel.ledger.table.keys[1])
+        camera.take("federate_ledger")
+        panel.ui.studiesSection.collapsed = panel.ui.progressSection.collapsed = False
+        panel.ui.noiseBox.checked = False
+        panel.ui.chartButton.click()
+
+
 def generator(camera: Photographer, folder: Path) -> None:
     """A heart of a trained model, on the way between two, seen as a site's scanner would."""
     panel = camera.panel_named("ExplorePanel")
@@ -195,6 +241,37 @@ def generator(camera: Photographer, folder: Path) -> None:
     camera.take("generator")
     section.choose_site("")
     camera.session.state.live_preview = False
+
+
+def segment(camera: Photographer, scan: Any, labels: Any, segmenter: Path | None) -> None:
+    """A phantom's heart found by the segmenter, beside its true labels."""
+    from FedSimSlicerLib.segment_measures import MEASURE
+    from FedSimSlicerLib.view_centers import bring_views_to
+
+    panel = camera.panel_named("SegmentPanel")
+    for _part, node in camera.session.display.nodes():
+        node.GetDisplayNode().SetVisibility(False)
+    camera.session.layout.back()
+    camera.slicer.util.setSliceViewerLayers(background=scan, foreground=None, label=None, fit=True)
+    if segmenter is not None:
+        panel.ui.segmenterBox.currentIndex = 1
+        panel.ui.segmenterEdit.currentPath = str(segmenter)
+    camera.until(lambda: panel.segmenter.model is not None)
+    panel.table.tick([scan.GetID()])
+    panel.ui.uncertaintyBox.checked = True
+    panel.ui.segmentButton.click()
+    camera.until(lambda: not panel.segmenting.running)
+    camera.until(lambda: panel.result.shown is not None)
+    bring_views_to(panel.segmenting.jobs[0].middle_mm)
+    panel.ui.scansSection.collapsed = True
+    camera.until(lambda: not panel.result.measures.waits_for(MEASURE))
+    camera.take("segment")
+    panel.ui.referenceBox.setCurrentNode(labels)
+    camera.until(lambda: panel.ui.scoreTable.isVisible())
+    panel.ui.overlayBox.checked = True
+    camera.take("segment_reference")
+    panel.ui.overlayBox.checked = False
+    panel.ui.referenceBox.setCurrentNode(None)
 
 
 def set_up(camera: Photographer) -> None:
@@ -227,6 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m Testing.screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots")
     parser.add_argument("--model", type=Path, help="folder of a trained model; by default the one that ships, if any")
+    parser.add_argument("--segmenter", type=Path, help="file of a segmenter; by default the one that ships, if any")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     camera = Photographer(options.out)
@@ -238,9 +316,12 @@ def main() -> None:
         fit(camera, labels)
         simulate(camera)
         compare(camera, scan)
+        if options.segmenter is not None or (ROOT / "Resources" / "models" / "segmenter.safetensors").is_file():
+            segment(camera, scan, labels, options.segmenter)
         camera.panel_named("ExportPanel")
         camera.take("export")
         train(camera)
+        federate(camera)
         model = options.model or shipped_model()
         if model is not None:
             generator(camera, model)

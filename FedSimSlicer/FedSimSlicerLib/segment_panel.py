@@ -22,6 +22,7 @@ from FedSimSlicerLib.segmenter_choice import SegmenterChoice
 from FedSimSlicerLib.segmenting import Job, SegmentChoice, Segmenting
 from FedSimSlicerLib.setup_panel import SetupPanel
 from FedSimSlicerLib.training_table import duration_text
+from FedSimSlicerLib.view_centers import bring_3d_views_to
 from FedSimSlicerLib.widget_values import WheelGuard, silenced
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ class SegmentPanel(VTKObservationMixin):
         chosen = next((each for each in self.segmenting.jobs if each.scan_id == self.table.chosen), None)
         if job.ended and job.state != "cancelled" and (chosen is None or not chosen.ended):
             self.table.choose(job.scan_id)
+            if job.middle_mm is not None:
+                bring_3d_views_to(job.middle_mm)
         self._show_progress()
 
     def _show_result(self) -> None:

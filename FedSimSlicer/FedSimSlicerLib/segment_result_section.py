@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
 
 from FedSimSlicerLib.measurement_table import MeasurementTable
 from FedSimSlicerLib.segment_distances import remove_distances, show_distances
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.state import ModuleState
 
 
-class SegmentResultSection:
+EDITED_MS = 1000
+"""After the last change of a segmentation that is edited it is measured."""
+
+
+class SegmentResultSection(VTKObservationMixin):
     """Shows one result.
 
     Attributes:
@@ -34,11 +40,17 @@ class SegmentResultSection:
     """
 
     def __init__(self, session: Session, ui: Any) -> None:
+        VTKObservationMixin.__init__(self)
         self._session, self.ui = session, ui
         self.shown: SegmentedScan | None = None
         self._comparison: Comparison | None = None
         self._norms: tuple[str | None, float | None] = (None, None)
         self._overlay = UncertaintyOverlay()
+        # Somebody who edits the segmentation changes it many times a second.
+        self._edited = qt.QTimer()
+        self._edited.setSingleShot(True)
+        self._edited.setInterval(EDITED_MS)
+        self._edited.connect("timeout()", self.look_again)
         self.measures = SegmentMeasures(session.worker)
         self._volumes = MeasurementTable(ui.volumeTable)
         self._scores = ScoreTable(ui.scoreTable)
@@ -57,12 +69,14 @@ class SegmentResultSection:
 
     def close(self) -> None:
         """End what is being worked out, and show the views' own layers again."""
+        self._follow_edits(None)
         self.measures.close()
         self._overlay.hide()
 
     def scene_is_going(self) -> None:
         """Forget what was shown of a scene that is being closed."""
         self._overlay.forget()
+        self._follow_edits(None)
         self._forget_figures()
         self.shown = None
 
@@ -70,6 +84,7 @@ class SegmentResultSection:
         """Show another result, or a sentence where there is none."""
         self._forget()
         self.shown = segmented
+        self._follow_edits(segmented)
         ui = self.ui
         ui.resultControls.visible = segmented is not None
         ui.resultLabel.text = sentence
@@ -106,6 +121,13 @@ class SegmentResultSection:
         """Measure the segmentation as it is now; it may have been edited."""
         self._measure()
         self._compare()
+
+    def _follow_edits(self, segmented: SegmentedScan | None) -> None:
+        self._edited.stop()
+        self.removeObservers()
+        if segmented is not None:
+            event = slicer.vtkSegmentation.SourceRepresentationModified
+            self.addObserver(segmented.node.GetSegmentation(), event, lambda *_: self._edited.start())
 
     # ---- measurements
 

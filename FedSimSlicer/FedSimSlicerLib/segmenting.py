@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import slicer
+from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from FedSimCore.errors import FedSimError
@@ -59,6 +61,7 @@ class Job:
         reason: why it failed, or was not saved.
         result: what was found; None before.
         segmented: its segmentation; None before, and without a heart.
+        middle_mm: of the heart that was found (3,), RAS; None without one.
         files: names of those that were saved.
     """
 
@@ -72,6 +75,7 @@ class Job:
     reason: str = ""
     result: SegmentResult | None = None
     segmented: SegmentedScan | None = None
+    middle_mm: NDArray[np.float64] | None = None
     files: tuple[str, ...] = field(default=())
 
     @property
@@ -218,6 +222,8 @@ class Segmenting:
             return
         segmented = job.segmented = put_result(prepared, scan)
         if segmented is not None and prepared.labels is not None:
+            grid = prepared.labels.grid
+            job.middle_mm = grid.to_world((np.array(grid.shape) - 1) / 2)
             self._ask_for_surfaces(job, segmented, prepared.labels)
 
     def _ask_for_surfaces(self, job: Job, segmented: SegmentedScan, labels: Volume) -> None:

@@ -15,6 +15,7 @@ _MARK = "FedSim.UncertaintyColors"
 LEAST_PERCENT, MOST_PERCENT = 10.0, 70.0
 """Below the one nothing is shown: every edge has a little. With eight labels 70 % stand for four that are alike."""
 _OPACITY = 0.6
+_LEGEND_SIZE, _LEGEND_FONT = (0.12, 0.4), 14
 _SURE, _DOUBTFUL, _GUESSED = (1.0, 0.97, 0.62), (0.99, 0.55, 0.20), (0.70, 0.0, 0.15)
 
 
@@ -48,6 +49,11 @@ class UncertaintyOverlay:
         legend.SetLabelFormat("%.0f")
         legend.SetNumberOfLabels(4)
         legend.SetVisibility3D(False)
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.GetTitleTextProperty().SetFontSize(_LEGEND_FONT)
+        legend.GetLabelTextProperty().SetFontSize(_LEGEND_FONT)
+        for composite in standard_composites()[:1]:  # one view is enough to tell the colours
+            legend.AddViewNodeID(f"vtkMRMLSliceNode{composite.GetLayoutName()}")
         legend.SetSaveWithScene(False)
 
     def hide(self) -> None:

@@ -6,6 +6,7 @@ what is there is known, region by region.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from FedSimCore.volumes import Grid
 
 SPACING_MM = 4.0
 PATCH = 16
-STEPS = 100
+STEPS = {"seven": 100, "heart": 40}
 
 
 def balls(grid: Grid, centre_mm: tuple[float, float, float], radius_mm: float = 19.0) -> NDArray[np.uint8]:
@@ -41,12 +42,18 @@ def scan_of(labels: NDArray[np.uint8], seed: int = 0) -> NDArray[np.int16]:
 
 
 def write_segmenter(path: Path, regions: Literal["heart", "seven"] = "seven") -> Path:
-    """Train a segmenter on such scans and write its file."""
+    """Write the file of a segmenter that has learnt from such scans; it is trained once a process."""
+    _trained(regions).save(path)
+    return path
+
+
+@cache
+def _trained(regions: Literal["heart", "seven"]) -> Segmenter:
     torch.manual_seed(0)
     header = SegmenterHeader(
         regions=regions,
         channels=(12, 16),
-        windows_hu=((-1100.0, -600.0), (-700.0, -100.0), (-200.0, 400.0), (200.0, 900.0)),
+        windows_hu=((-900.0, -600.0), (-700.0, -100.0), (-200.0, 400.0), (200.0, 900.0)),
         spacing_mm=SPACING_MM,
         patch=PATCH,
         trained_on=("balls in air, made for tests",),
@@ -54,7 +61,7 @@ def write_segmenter(path: Path, regions: Literal["heart", "seven"] = "seven") ->
     network = new_network(header)
     optimizer = torch.optim.Adam(network.parameters(), 2e-2)
     rng = np.random.default_rng(0)
-    for step in range(STEPS):
+    for step in range(STEPS[regions]):
         grid = Grid.centered(PATCH, SPACING_MM)
         labels = balls(grid, tuple(rng.uniform(-30, 30, 3)))
         image = torch.from_numpy(scan_of(labels, step).astype(np.float32))[None]
@@ -64,5 +71,4 @@ def write_segmenter(path: Path, regions: Literal["heart", "seven"] = "seven") ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    Segmenter(header, network).save(path)
-    return path
+    return Segmenter(header, network)

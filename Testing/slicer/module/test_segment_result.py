@@ -95,6 +95,21 @@ def test_a_reference_gives_dice_distances_and_a_coloured_surface(panel, segmente
     assert models() == []
 
 
+def test_a_segmentation_that_is_edited_is_measured_again(panel, segmented, wait_for):
+    from FedSimSlicerLib.scene_volumes import array_of_image
+
+    found, _labels = segmented
+    row = "Right atrium (ml)"
+    assert row in column(panel.ui.volumeTable, 1)
+    segmentation = found.node.GetSegmentation()
+    layer = segmentation.GetSegment("ra").GetRepresentation("Binary labelmap")
+    voxels = array_of_image(layer)
+    voxels[voxels == 5] = 0
+    layer.GetPointData().GetScalars().Modified()
+    layer.Modified()
+    wait_for(lambda: row not in column(panel.ui.volumeTable, 1))
+
+
 def test_a_reference_without_a_heart_is_told(panel, segmented, messages, wait_for):
     from FedSimSlicerLib.scene_volumes import put_label_map
 
@@ -119,7 +134,7 @@ def test_uncertainty_is_laid_over_the_scan_and_taken_away_again(panel, segmented
     assert composite.GetForegroundVolumeID() == volume.GetID()
     assert composite.GetBackgroundVolumeID() == found.scan.GetID()
     assert legend_titles() == ["Uncertainty (%)"]
-    assert volume.GetID() not in panel.table._ids
+    assert panel.ui.scanTable.rowCount == 1, "an overlay is no scan"
     panel.ui.overlayBox.checked = False
     assert composite.GetForegroundVolumeID() == before
     assert legend_titles() == []
