@@ -11,7 +11,7 @@ help:
 	@echo "make test       set up, lint, type-check and test"
 	@echo "make test-slow  the long checks too"
 	@echo "make desktop    set up and open the Slicer module in a window without Slicer (FILES=... to load; docs/host.md)"
-	@echo "make phantom-model  train the generative model of phantoms that ships; hours, can be stopped (docs/generative.md)"
+	@echo "make phantom-model  train the generative model of phantoms that ships; an hour, can be stopped (docs/generative.md)"
 	@echo "make bench      benchmarks beside their peers; results go to Testing/results/"
 
 $(BIN)/python:

@@ -16,7 +16,9 @@ SHAPES, BLENDS, DEVICES = ("learnt", "random"), ("", "alpha", "poisson"), ("auto
 
 
 def generate(
-    model: Path = typer.Argument(..., help="Model folder, or a finished run that wrote one.", show_default=False),
+    model: Path | None = typer.Argument(
+        None, help="Model folder, or a finished run that wrote one; the one that ships, of phantoms, if left out."
+    ),
     out: Path = typer.Option(..., "--output", "-o", help="Folder for the cohort.", show_default=False),
     site: str = typer.Option("", help="Whose look; may be left out where the model has one site."),
     count: int = typer.Option(20, "-n", "--n", min=1, help="Number of hearts."),
@@ -37,14 +39,14 @@ def generate(
 ) -> None:
     """Generate hearts: CT, labels, parameters, trust figures and a cohort.csv. Run again, it goes on."""
     from FedSimCore.generation.cohort import CohortGenerator
-    from FedSimCore.generation.model_folder import GenerativeModel
+    from FedSimCore.generation.model_folder import GenerativeModel, shipped_model
     from FedSimCore.generation.sampling import HeartSampler
     from FedSimCore.generation.trust_measures import TrustMeter, training_images
     from FedSimCore.worker.device import choose_device
 
     chosen_shape, chosen_blend = _one_of("--shape", shape, SHAPES), _one_of("--blend", blend, BLENDS) or None
     where = choose_device(_one_of("--device", device, DEVICES))
-    opened = GenerativeModel.load(model)
+    opened = GenerativeModel.load(model or shipped_model())
     sampler = HeartSampler(opened, _site(site, opened.sites, opened.folder), chosen_blend, where)
     agreement = None if segmenter is None else _agreement(segmenter, where)
     with progress_bar() as progress:

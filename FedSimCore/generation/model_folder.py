@@ -19,9 +19,11 @@ from FedSimCore.errors import InputError
 from FedSimCore.files import atomic_path
 from FedSimCore.generation.enhancer_file import SiteDiscriminator, SiteEnhancer
 from FedSimCore.generation.generator_file import SHAPE_MODEL_FILE, HeartGenerator
+from FedSimCore.resources import resource_path
 
 GENERATOR_FILE = "generator.safetensors"
 CARD_FILE = "card.md"
+SHIPPED = "models/phantom-hearts"
 MODEL_OF_RUN = "model"
 """Folder in a run's folder that holds what it has made."""
 
@@ -92,6 +94,15 @@ class GenerativeModel:
         if discriminator.header.enhancer_sha256 != self.enhancer(site).checksum:
             raise InputError(f"{path} was trained against another enhancer; copy both from the same training.")
         return discriminator
+
+
+def shipped_model() -> Path:
+    """Return the folder of the model that ships with FedSim, which has learnt from phantoms alone.
+
+    Raises:
+        InputError: it is missing.
+    """
+    return resource_path(SHIPPED)
 
 
 def model_folder(folder: Path) -> Path:

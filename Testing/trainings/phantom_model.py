@@ -114,8 +114,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for cohort, runs and model")
     parser.add_argument("--cases", type=int, default=12, help="training phantoms of each site")
     parser.add_argument("--held", type=int, default=2, help="validation phantoms of each site")
-    parser.add_argument("--generator-steps", type=int, default=450)
-    parser.add_argument("--enhancer-steps", type=int, default=400, help="for each site")
+    parser.add_argument("--generator-steps", type=int, default=1800)
+    parser.add_argument("--enhancer-steps", type=int, default=720, help="for each site")
     options = parser.parse_args()
     out = options.out
     cohort = make_phantoms(out / "cohort", options.cases, options.held)
