@@ -13,6 +13,7 @@ from FedSimCore.federated.site import Site
 from FedSimCore.federated.study import Study
 from FedSimCore.federated.workflow import conduct
 from FedSimCore.runs.folder import RunFolder
+from FedSimCore.runs.history import status
 from FedSimCore.training.reporter import Listener, ignore
 
 
@@ -29,7 +30,7 @@ class InProcessLink:
 
 
 def run_in_process(study: Study, folder: Path, listen: Listener = ignore) -> None:
-    """Run a study, or go on with it.
+    """Run a study, or go on with it; a finished one is left as it is.
 
     Args:
         study: with its sites' data.
@@ -42,9 +43,12 @@ def run_in_process(study: Study, folder: Path, listen: Listener = ignore) -> Non
         CancelledError: somebody stopped it.
         DiskError: the disk is full.
     """
+    run = RunFolder(folder / SERVER)
+    if run.exists and status(run).state == "finished":
+        return
     with ExitStack() as stack:
         sites = {own.name: Site(own) for own in local_sites(study, folder)}
         for site in sites.values():
             stack.callback(site.close)
-        server = stack.enter_context(open_server(study, RunFolder(folder / SERVER), listen))
+        server = stack.enter_context(open_server(study, run, listen))
         conduct(server, InProcessLink(sites))

@@ -127,6 +127,7 @@ class SiteFile(BaseModel):
         cohort_site: the cohort's own name of the site, where it holds several; None: all of the cohort.
         runs: folder in which the site's runs are written.
         model: model folder to go on with (recipe semi-supervised).
+        paths: where files that a recipe names lie at this site, by field, e.g. ``vgg19``.
         policy: its rules.
     """
 
@@ -136,6 +137,7 @@ class SiteFile(BaseModel):
     cohort_site: str | None = None
     runs: Path
     model: Path | None = None
+    paths: dict[str, Path] = {}
     policy: SitePolicy = SitePolicy()
 
 

@@ -30,6 +30,7 @@ from FedSimCore.federated.study import Study
 from FedSimCore.federated.updates import exact_update, local_update
 from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.runs.folder import RunFolder
+from FedSimCore.training.recipes import KINDS
 from FedSimCore.training.reporter import Listener, ignore
 
 
@@ -187,7 +188,8 @@ class Site:
 
     def _stop(self, request: Request) -> Reply:
         run, gate, _ = self._agreed(request)
-        run.save()
+        if request.values.get("save"):
+            run.save()
         reply = gate.release(Reply(self.own.name, "done", request.round))
         self.close("stopped", str(request.values.get("reason", "The server stopped the study.")))
         return reply
@@ -208,7 +210,8 @@ class Site:
 
 def own_fields(study: Study, own: SiteFile) -> dict[str, Any]:
     """Return the fields of a recipe's config that only the site knows."""
-    fields: dict[str, Any] = {"cohort": str(own.cohort)}
+    known = {name: str(path) for name, path in own.paths.items() if name in KINDS[study.kind].paths}
+    fields: dict[str, Any] = {**known, "cohort": str(own.cohort)}
     if study.kind == "semi-supervised":
         fields |= {"site": own.cohort_site or own.name, "model": str(own.model) if own.model else None}
     elif own.cohort_site is not None:

@@ -167,7 +167,7 @@ class _Conductor:
                 deadline = time.monotonic() + study.deadline_s
                 wanted = list(study.site_names)  # Whoever is back counts.
             if server.wants_stop():
-                self._stop()
+                self._stop(within_round=True)
             time.sleep(_ASK_AGAIN_S)
             self._agreed([site for site in missing if site in replies], _KNOCK_S)
 
@@ -190,23 +190,27 @@ class _Conductor:
         found.updates[site] = reply
         found.absent.pop(site, None)
 
-    def _stop(self) -> None:
+    def _stop(self, within_round: bool = False) -> None:
         """Save, let the sites save the same round, and end.
+
+        Within a round some sites have made their step already and others have not: then nothing is saved, and all go
+        on from the last checkpoint that they have in common.
 
         Raises:
             CancelledError: always.
         """
         server = self._server
-        server.save()
-        self.end_sites(f"The study was stopped after round {server.averaging.round}.")
+        if not within_round:
+            server.save()
+        self.end_sites(f"The study was stopped after round {server.averaging.round}.", save=not within_round)
         raise CancelledError(
             f"Stopped after round {server.averaging.round} of {self._study.rounds} because {server.wants_stop.reason}; "
             "go on with `fedsim federate resume`."
         )
 
-    def end_sites(self, reason: str) -> None:
-        """Let the sites save and close their runs, as far as they hear it."""
-        request = Request("stop", self._server.averaging.round, {}, {"reason": reason})
+    def end_sites(self, reason: str, save: bool = False) -> None:
+        """Let the sites close their runs, as far as they hear it; ``save``: with a checkpoint of this round."""
+        request = Request("stop", self._server.averaging.round, {}, {"reason": reason, "save": save})
         with suppress(CancelledError):
             self._link.ask(request, self._there(), 10 * _KNOCK_S)
 

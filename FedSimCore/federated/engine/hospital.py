@@ -7,9 +7,10 @@ again, which goes on from the last checkpoint.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,7 +142,8 @@ class _Supervisor:
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
         try:
-            return new_secure_session(ADMIN, str(self._kit / ADMIN_FOLDER), timeout=10.0)
+            with redirect_stdout(io.StringIO()):
+                return new_secure_session(ADMIN, str(self._kit / ADMIN_FOLDER), timeout=10.0)
         except Exception:  # NVFlare raises many kinds while the server comes up.
             time.sleep(_LOOK_EVERY_S)
             return None

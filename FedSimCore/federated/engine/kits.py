@@ -100,7 +100,14 @@ def _finish_site(kit: Path, name: str, policy: SitePolicy) -> None:
     """Give a site's kit its own rules, for the site to fill in and to change."""
     _write_resources(kit)
     write_json(kit / "local" / "privacy.json", privacy_rules())
-    own = {"name": name, "cohort": _UNKNOWN, "cohort_site": None, "runs": _UNKNOWN, "model": None}
+    own: dict[str, Any] = {
+        "name": name,
+        "cohort": _UNKNOWN,
+        "cohort_site": None,
+        "runs": _UNKNOWN,
+        "model": None,
+        "paths": {},
+    }
     write_json(kit / "local" / SITE_FILE, {**own, "policy": policy.model_dump(mode="json")})
 
 

@@ -24,7 +24,7 @@ from FedSimCore.federated.server import Averaging
 from FedSimCore.federated.study import Study
 from FedSimCore.runs.events import Ended, Noted, Started
 from FedSimCore.runs.folder import RunFolder
-from FedSimCore.runs.history import RunHistory, RunStatus
+from FedSimCore.runs.history import RunHistory, RunStatus, status
 from FedSimCore.runs.lock import is_locked
 from FedSimCore.training.reporter import Listener, ignore
 from FedSimCore.training.stopping import StopRequest
@@ -38,7 +38,9 @@ _MOST_IN_VAIN = 3
 
 
 def run_on_one_machine(study: Study, folder: Path, listen: Listener = ignore) -> None:
-    """Run a study, or go on with it; whatever process dies, it is started again from its last checkpoint.
+    """Run a study, or go on with it; a finished one is left as it is.
+
+    Whatever process dies, the study is started again from its last checkpoint.
 
     Args:
         study: with its sites' data.
@@ -51,6 +53,9 @@ def run_on_one_machine(study: Study, folder: Path, listen: Listener = ignore) ->
         CancelledError: somebody stopped it; it can be resumed.
     """
     folder = folder.resolve()
+    server = RunFolder(folder / SERVER)
+    if server.exists and status(server).state == "finished":
+        return
     write_site_files(study, folder)
     one = _OneMachine(study, folder, listen)
     in_vain, before = 0, -1

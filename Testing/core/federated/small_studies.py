@@ -59,4 +59,4 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
     assert one.keys() == other.keys()
     states = [name for name in one if not name.startswith("random.")]
     different = [name for name in states if not torch.equal(one[name], other[name])]
-    assert different == []
+    assert not different, f"{different[:4]} and {len(different)} in all"

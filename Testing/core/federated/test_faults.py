@@ -213,3 +213,30 @@ def test_what_the_ledger_cannot_write_down_is_not_sent(ct_cohort, tmp_path, monk
     monkeypatch.undo()
     assert site.answer(request).kind == "agreement"
     site.close()
+
+
+def test_a_full_disk_at_the_server_ends_the_study_with_one_sentence_and_the_last_checkpoint_stays(
+    ct_cohort, tmp_path, monkeypatch
+):
+    """The checkpoint of round 4 does not fit; when there is room, the study goes on from that of round 2."""
+    from FedSimCore.federated import server as module
+
+    write, written = module.write_tensors, []
+
+    def full(path, tensors):
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        write(path, tensors)
+
+    study = shapes_study(ct_cohort)
+    monkeypatch.setattr(module, "write_tensors", full)
+    with pytest.raises(DiskError, match="The disk is full"):
+        run_in_process(study, tmp_path / "full")
+    monkeypatch.undo()
+    found = status(RunFolder(tmp_path / "full" / "server"))
+    assert (found.state, found.checkpoint_step) == ("failed", 2)
+    assert "disk is full" in found.reason
+    run_in_process(study, tmp_path / "full")
+    run_in_process(study, tmp_path / "roomy")
+    assert_same(newest_state(tmp_path / "full" / "server"), newest_state(tmp_path / "roomy" / "server"))
