@@ -21,11 +21,13 @@ class Heart:
         name: of the case.
         hu: (X, Y, Z) float32.
         labels: (X, Y, Z) uint8; None for an unlabelled case.
+        covered: share of the grid that the scan reached; the rest is filled with air.
     """
 
     name: str
     hu: NDArray[np.float32]
     labels: NDArray[np.uint8] | None
+    covered: float = 1.0
 
 
 def read_heart(case: Case, size: int, spacing_mm: float) -> Heart:
@@ -52,4 +54,4 @@ def read_heart(case: Case, size: int, spacing_mm: float) -> Heart:
         raise InputError(f"{case.id}: {error}") from error
     assert crop.image is not None
     labels = None if crop.label is None else crop.label.array.astype(np.uint8)
-    return Heart(case.id, crop.image.array.astype(np.float32), labels)
+    return Heart(case.id, crop.image.array.astype(np.float32), labels, crop.covered)

@@ -28,6 +28,7 @@ from FedSimCore.volumes import Grid, Volume
 SCHEMA = "fedsim/cohort-quality/1"
 DRAWS = 200
 _PRD_RUNS = 5
+_ALL_COVERED = 0.95
 _CURVE_POINTS = 21
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -141,12 +142,19 @@ def _compared(hearts: Hearts) -> ComparedCohort:
 
 
 def _notes(generated: Hearts, reference: Hearts) -> tuple[str, ...]:
-    return tuple(
+    edges = tuple(
+        f"Scans of {hearts.name} reach {np.mean([heart.covered for heart in hearts.hearts]):.0%} of the grid; the rest "
+        "counts as air. Lower --size or --spacing to compare what was scanned."
+        for hearts in (generated, reference)
+        if min(heart.covered for heart in hearts.hearts) < _ALL_COVERED
+    )
+    labels = tuple(
         f"Only {len(hearts.labelled)} of {len(hearts.hearts)} hearts of {hearts.name} have labels; regions and slices "
         "are compared by these."
         for hearts in (generated, reference)
         if len(hearts.labelled) < len(hearts.hearts)
     )
+    return labels + edges
 
 
 def _features(hearts: Sequence[Heart], features: ImageFeatures, name: str, progress: Progress) -> NDArray[np.float32]:

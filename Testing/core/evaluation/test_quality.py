@@ -72,6 +72,13 @@ def test_without_labels_regions_are_left_out_and_the_report_says_so(folders):
     assert report.ms_ssim_between.value > 0.2
 
 
+def test_scans_that_end_within_the_grid_are_told(folders):
+    made, real = (read_hearts(folder, 32, 5.0) for folder in (folders["alike"], folders["real"]))
+    notes = compare_cohorts(made, real, random_vgg19(), 5.0, draws=20).notes
+    assert made.hearts[0].covered == pytest.approx((128 / 160) ** 3, abs=0.03)
+    assert len([note for note in notes if "of the grid; the rest counts as air" in note]) == 2
+
+
 def test_one_heart_is_no_cohort_and_mr_has_no_hounsfield_units(folders, tmp_path):
     with pytest.raises(InputError, match="has 1 cases with an image; to compare cohorts each needs two"):
         read_hearts(write_blobs(tmp_path / "one", range(1)), **ON_GRID)
