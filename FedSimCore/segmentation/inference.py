@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from FedSimCore.networks.segmenter import divisor
 from FedSimCore.progress import Progress, silent
 from FedSimCore.segmentation.model_file import SegmenterHeader, windowed
 from FedSimCore.volumes.resample import AIR_HU
@@ -36,7 +37,8 @@ def probabilities(
     """Return the probabilities (classes, X, Y, Z), float16 on the CPU, of a scan on the working grid.
 
     MONAI's ``sliding_window_inference`` with Gaussian weights blends the windows' probabilities. A window of air alone
-    is not computed.
+    is not computed. Along an axis in which the scan is shorter than a patch, windows are no longer than they need be:
+    instance normalization would count the air round it.
 
     Args:
         network: from (1, windows, X, Y, Z) to logits (1, classes, X, Y, Z), on the device.
@@ -50,9 +52,9 @@ def probabilities(
     """
     from monai.inferers.utils import sliding_window_inference
 
-    size = header.patch
-    total, done = _window_count(hounsfield.shape, size, overlap), 0
-    background = torch.zeros(1, header.classes, size, size, size, device=device)
+    sizes = _window(hounsfield.shape, header)
+    total, done = _window_count(hounsfield.shape, sizes, overlap), 0
+    background = torch.zeros(1, header.classes, *sizes, device=device)
     background[:, 0] = 1
 
     def predict(patch: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ def probabilities(
 
     result = sliding_window_inference(
         hounsfield[None, None],
-        roi_size=size,
+        roi_size=sizes,
         sw_batch_size=1,
         predictor=predict,
         overlap=overlap,
@@ -96,7 +98,16 @@ def _mirrors() -> list[tuple[int, ...]]:
     return list(chain.from_iterable(combinations(axes, count) for count in range(4)))
 
 
-def _window_count(shape: Sequence[int], size: int, overlap: float) -> int:
+def _window(shape: Sequence[int], header: SegmenterHeader) -> tuple[int, ...]:
+    """Return the sides of windows: a patch's, or the scan's if it is shorter, as the network's levels allow."""
+    step = divisor(header.channels)
+    return tuple(min(header.patch, max(-(-n // step), 2) * step) for n in shape)
+
+
+def _window_count(shape: Sequence[int], sizes: Sequence[int], overlap: float) -> int:
     """Return how many windows MONAI lays over a volume."""
-    step = max(1, int(size * (1 - overlap)))
-    return int(np.prod([1 + max(0, -(-(max(n, size) - size) // step)) for n in shape]))
+    counts = []
+    for n, size in zip(shape, sizes, strict=True):
+        step = max(1, int(size * (1 - overlap)))
+        counts.append(1 + max(0, -(-(max(n, size) - size) // step)))
+    return int(np.prod(counts))

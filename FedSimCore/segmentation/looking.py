@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from FedSimCore.progress import Progress
 from FedSimCore.segmentation.components import without_islands
 from FedSimCore.segmentation.inference import OVERLAP, WINDOWS, Network, probabilities
 from FedSimCore.segmentation.model_file import SegmenterHeader
-from FedSimCore.volumes.resample import AIR_HU
 
 LOOKING = "looking for the heart"
 """Stage that is told during the first look."""
@@ -73,21 +71,8 @@ def look_twice(look: Look, hounsfield: Tensor) -> Tensor:
         missing = max(0, look.header.patch - (last - first))
         low.append(first - missing // 2)
         high.append(last + missing - missing // 2)
-    block = _block(hounsfield, low, high)
-    again = look.at(block, OVERLAP, WINDOWS)
+    inner = tuple(slice(max(0, a), min(n, b)) for a, b, n in zip(low, high, hounsfield.shape, strict=True))
     result = torch.zeros_like(found)
     result[0] = 1
-    inner = [slice(max(0, a), min(n, b)) for a, b, n in zip(low, high, hounsfield.shape, strict=True)]
-    taken = [slice(part.start - a, part.stop - a) for part, a in zip(inner, low, strict=True)]
-    result[(slice(None), *inner)] = again[(slice(None), *taken)]
+    result[(slice(None), *inner)] = look.at(hounsfield[inner], OVERLAP, WINDOWS)
     return result
-
-
-def _block(hounsfield: Tensor, low: list[int], high: list[int]) -> Tensor:
-    """Return a block of a scan, with air where it leaves it."""
-    pads: list[int] = []
-    inner = []
-    for a, b, n in zip(low, high, hounsfield.shape, strict=True):
-        inner.append(slice(max(0, a), min(n, b)))
-        pads = [max(0, -a), max(0, b - n), *pads]
-    return functional.pad(hounsfield[tuple(inner)], pads, value=AIR_HU)
