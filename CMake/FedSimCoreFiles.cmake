@@ -368,6 +368,8 @@ set(FedSimCore_PYTHON_RESOURCES
   Resources/models/phantom-hearts/enhancer-congenital-mild.safetensors
   Resources/models/phantom-hearts/enhancer-congenital-severe.safetensors
   Resources/models/phantom-hearts/generator.safetensors
+  Resources/models/segmenter.md
+  Resources/models/segmenter.safetensors
   Resources/phantom/scanning.json
   Resources/phantom/shape.json
   Resources/phantom/sites.json
