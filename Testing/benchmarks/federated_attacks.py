@@ -199,7 +199,7 @@ def _judged(run: Any, sent: dict[str, Any], true: Tensor, wanted: Tensor, vector
 def main() -> None:
     """Attack and write the results."""
     parser = argparse.ArgumentParser(prog="python -m Testing.benchmarks.federated_attacks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--out", type=Path, default=RESULTS / "federated_attacks")
     options = parser.parse_args()
@@ -207,19 +207,23 @@ def main() -> None:
     seeds = range(options.seeds)
     results: dict[str, Any] = {"machine": machine(("torch", "opacus")), "when": time.strftime("%Y-%m-%d")}
     results |= {"rounds": options.rounds, "seeds": options.seeds, "membership": {}, "inversion": {}}
+    for batch in (1, 2, 4):
+        for name, privacy in LEVELS.items():
+            values = inversion(privacy, batch, options.rounds, seeds)
+            results["inversion"][f"{batch} case{'s' * (batch > 1)}, {name}"] = values
+            print(batch, name, values[0], flush=True)
+            _write(options.out, results)
     for name, privacy in LEVELS.items():
         uses = uses_of(options.rounds, 2, CASES // 2)
         epsilon = epsilon_of(privacy["noise"], uses, 1e-5) if privacy else None
-        values = membership(privacy, options.rounds, seeds)
-        results["membership"][name] = {"epsilon": epsilon, "auc": values}
-        print(name, epsilon, values, flush=True)
-    for batch in (1, 2, 4):
-        for name, privacy in LEVELS.items():
-            values = inversion(privacy, batch, 60, seeds)
-            results["inversion"][f"{batch} case{'s' * (batch > 1)}, {name}"] = values
-            print(batch, name, values[0], flush=True)
-    write_json(options.out.with_suffix(".json"), results)
-    options.out.with_suffix(".md").write_text(_tables(results), encoding="utf-8")
+        results["membership"][name] = {"epsilon": epsilon, "auc": membership(privacy, options.rounds, seeds)}
+        print(name, results["membership"][name], flush=True)
+        _write(options.out, results)
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    write_json(path.with_suffix(".json"), results)
+    path.with_suffix(".md").write_text(_tables(results), encoding="utf-8")
 
 
 def _tables(results: dict[str, Any]) -> str:

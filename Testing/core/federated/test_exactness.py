@@ -16,7 +16,7 @@ from Testing.core.federated.small_studies import SITES, newest_state, small_stud
 
 @pytest.fixture(scope="module")
 def study(ct_cohort):
-    return small_study(ct_cohort, rounds=3, recipe={"constant_share": 0.3})
+    return small_study(ct_cohort, rounds=2, recipe={"constant_share": 0.3})
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def test_the_weights_are_those_of_one_process_that_adds_up_the_gradients_in_orde
     full = [3e-3, 3e-4, 3e-4]
     shares = [1.0, 1.0, 0.1]  # of the last convolution
     latents = {site: torch.optim.Adam(task.modules["latents"].parameters(), lr=1e-2) for site, task in tasks.items()}
-    for step in range(3):
-        factor = linear_decay(step, 3, 0.3)
+    for step in range(2):
+        factor = linear_decay(step, 2, 0.3)
         cases = [len(task.phases(step)[0].samples) for task in tasks.values()]
         adam.zero_grad()
         for (site, task), count in zip(tasks.items(), cases, strict=True):

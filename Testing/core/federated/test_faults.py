@@ -240,3 +240,27 @@ def test_a_full_disk_at_the_server_ends_the_study_with_one_sentence_and_the_last
     run_in_process(study, tmp_path / "full")
     run_in_process(study, tmp_path / "roomy")
     assert_same(newest_state(tmp_path / "full" / "server"), newest_state(tmp_path / "roomy" / "server"))
+
+
+def test_a_study_that_is_stopped_while_it_waits_goes_back_to_the_checkpoint_that_all_have(
+    ct_cohort, tmp_path, monkeypatch
+):
+    """Site a has made round 4's step and b has not: neither's state of that moment fits the other's."""
+    monkeypatch.setattr("FedSimCore.training.stopping._LOOK_EVERY_S", 0.0)
+    study, broken = shapes_study(ct_cohort, rounds=6), tmp_path / "broken"
+
+    def lost(site, number, reply):
+        if site == "b" and number == 3:
+            RunFolder(broken / "server").stop_file.touch()
+            return None
+        return reply
+
+    with pytest.raises(CancelledError, match="Stopped after round 3"):
+        run_spoilt(study, broken, lost)
+    assert status(RunFolder(broken / "server")).checkpoint_step == 2
+    run_in_process(study, broken)
+    run_in_process(study, tmp_path / "whole")
+    assert_same(newest_state(broken / "server"), newest_state(tmp_path / "whole" / "server"))
+    for site in ("a", "b"):
+        whole = newest_state(tmp_path / "whole" / "sites" / site / "small")
+        assert_same(newest_state(broken / "sites" / site / "small"), whole)

@@ -45,6 +45,7 @@ def test_fedavg_is_the_average_of_what_sites_reach_by_themselves(ct_cohort, tmp_
         assert torch.allclose(found[f"modules.shape.{name}"], mean, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fedprox_stays_nearer_to_the_rounds_weights_and_fedopt_moves_by_the_servers_rate(ct_cohort, tmp_path):
     moved = {}
     for method, changes in (
