@@ -62,6 +62,8 @@ class Photographer:
         channels = ("labels", "measure", "preview", "modes", "fit", "simulation", "regions")
         end = time.monotonic() + 1.0
         self.until(lambda: time.monotonic() > end and not any(map(self.session.worker.busy, channels)))
+        for _turn in range(40):  # layouts that follow each other, however slow the machine is
+            self.application.process_events()
 
     def take(self, name: str) -> None:
         """Write a picture of the whole window."""
@@ -199,6 +201,7 @@ def federate(camera: Photographer) -> None:
         setup.form.set("rounds", 60)
         panel.ui.noiseBox.checked = True
         setup.noise.set("noise", 4.0)
+        setup.noise.set("clip", 0.1)
         setup.name = "three-hospitals"
         panel.ui.startButton.click()
         camera.until(lambda: panel.row is not None and panel.row.step >= 20, seconds=1500)
@@ -263,9 +266,9 @@ def segment(camera: Photographer, scan: Any, labels: Any, segmenter: Path | None
     camera.until(lambda: not panel.segmenting.running)
     camera.until(lambda: panel.result.shown is not None)
     bring_views_to(panel.segmenting.jobs[0].middle_mm)
-    panel.ui.scansSection.collapsed = True
     camera.until(lambda: not panel.result.measures.waits_for(MEASURE))
     camera.take("segment")
+    panel.ui.scansSection.collapsed = True
     panel.ui.referenceBox.setCurrentNode(labels)
     camera.until(lambda: panel.ui.scoreTable.isVisible())
     panel.ui.overlayBox.checked = True

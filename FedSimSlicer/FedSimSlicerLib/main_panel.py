@@ -55,7 +55,6 @@ class MainPanel:
         from FedSimSlicerLib.compare_panel import ComparePanel
         from FedSimSlicerLib.explore_panel import ExplorePanel
         from FedSimSlicerLib.materials_panel import MaterialsPanel
-        from FedSimSlicerLib.segment_panel import SegmentPanel
         from FedSimSlicerLib.session import Session
         from FedSimSlicerLib.simulate_panel import SimulatePanel
 
@@ -67,7 +66,7 @@ class MainPanel:
         self._add(MaterialsPanel(self.session, self._resource_path), _("Materials"))
         self._add(SimulatePanel(self.session, self._resource_path), _("Simulate"))
         self._add(ComparePanel(self.session, self._resource_path), _("Compare"))
-        self._add(SegmentPanel(self.session, self._resource_path), _("Segment"))
+        self._add(self._segment_panel(), _("Segment"))
         self._add(self._export_panel(), _("Export"))
         self._add(self._train_panel(), _("Train"))
         self._add(self._federate_panel(), _("Federate"))
@@ -96,6 +95,13 @@ class MainPanel:
 
         self.ui.tabs.connect("currentChanged(int)", lambda _index: follow(self.session.state))
         self.session.state_changed.connect(follow)
+        return panel
+
+    def _segment_panel(self) -> Any:
+        from FedSimSlicerLib.segment_panel import SegmentPanel
+
+        panel = SegmentPanel(self.session, self._resource_path)
+        self.ui.tabs.connect("currentChanged(int)", lambda _index: panel.follow())
         return panel
 
     def _train_panel(self) -> Any:

@@ -12,7 +12,6 @@ from FedSimCore.errors import FedSimError, InputError
 from FedSimCore.worker.protocol import (
     CompareLabelsResult,
     CompareLabelsTask,
-    GridSpec,
     MeasureLabelsTask,
     MeasurementRow,
 )
@@ -80,7 +79,7 @@ class SegmentMeasures:
 
         def ask(source: LabelSource) -> tuple[Any, dict[str, Any]]:
             found = source.read()
-            task = {"name": source.name, "affine": GridSpec.of(found.grid).affine, "sex": sex, "bsa_m2": bsa_m2}
+            task = {"name": source.name, "affine": found.grid.affine.tolist(), "sex": sex, "bsa_m2": bsa_m2}
             return MeasureLabelsTask.model_validate(task), {"labels": found.labels}
 
         def take(event: RequestDone) -> None:
@@ -99,13 +98,13 @@ class SegmentMeasures:
 
         def ask(both: tuple[LabelSource, LabelSource]) -> tuple[Any, dict[str, Any]]:
             found, truth = both[0].read(), both[1].read()
-            task = CompareLabelsTask(
-                name=both[0].name,
-                affine=GridSpec.of(found.grid).affine,
-                reference_affine=GridSpec.of(truth.grid).affine,
-                regions="heart" if whole else "seven",
-            )
-            return task, {"labels": found.labels, "reference": truth.labels}
+            task = {
+                "name": both[0].name,
+                "affine": found.grid.affine.tolist(),
+                "reference_affine": truth.grid.affine.tolist(),
+                "regions": "heart" if whole else "seven",
+            }
+            return CompareLabelsTask.model_validate(task), {"labels": found.labels, "reference": truth.labels}
 
         def take(event: RequestDone) -> None:
             result: Any = event.result  # a CompareLabelsResult

@@ -96,10 +96,13 @@ class SegmentPanel(VTKObservationMixin):
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent, scene.EndCloseEvent):
             self.addObserver(scene, event, lambda *_: self._listing.start())
         self._session.state_changed.connect(self._on_state)
-        self._session.tab_wanted.connect(lambda _name: self._listing.start())
         self.segmenter.changed.connect(self._refresh_controls)
         self.segmenting.changed.connect(self._on_job)
         self.segmenting.progressed.connect(lambda _job: self._show_progress())
+
+    def follow(self) -> None:
+        """Look anew at what there is; to be called when the panel may have come into sight."""
+        self._listing.start()
 
     def refresh(self) -> None:
         """List the scans that there are, with what is known of each."""
@@ -210,8 +213,8 @@ class SegmentPanel(VTKObservationMixin):
         found = [each for each in results() if each.scan is not None and each.scan.GetID() == scan_id]
         segmented = found[-1] if found else None
         sentence = _sentence(job, segmented)
-        if job is not None and job.result is not None and not job.result.found:
-            segmented = None
+        if job is not None and (job.state == "failed" or (job.result is not None and not job.result.found)):
+            segmented = None  # an older result is not what is told
         shown = self.result.shown
         if segmented is not None and shown is not None and segmented.node is shown.node:
             self.ui.resultLabel.text = sentence

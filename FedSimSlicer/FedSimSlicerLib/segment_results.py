@@ -145,7 +145,8 @@ def put_result(prepared: Prepared, scan: Any) -> SegmentedScan | None:
     if prepared.layer is None:
         return None
     for older in results_of(scan):
-        older.node.GetDisplayNode().SetVisibility(False)
+        if older.node.GetDisplayNode() is not None:
+            older.node.GetDisplayNode().SetVisibility(False)
     result, name = prepared.result, scan.GetName()
     unique = slicer.mrmlScene.GenerateUniqueName(_("{scan} heart").format(scan=name))
     node = put_layer(prepared.layer, unique, reference=scan, regions=regions_of(result))

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 
 from FedSimCore.errors import FedSimError
 from FedSimCore.volumes import Volume
-from FedSimCore.worker.protocol import GridSpec, SegmentResult, SegmentTask, SurfacesTask
+from FedSimCore.worker.protocol import SegmentResult, SegmentTask, SurfacesTask
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.segment_files import SaveChoice, file_stems, save_result
 from FedSimSlicerLib.segment_results import Prepared, SegmentedScan, make_surfaces, prepare, put_result, show_surfaces
@@ -183,13 +183,8 @@ class Segmenting:
 
     def _ask(self, job: Job, source: ScanSource, array: Any) -> None:
         choice = self._choice
-        task = SegmentTask(
-            name=job.name,
-            file=choice.segmenter,
-            affine=GridSpec.of(source.grid).affine,
-            flips=choice.flips,
-            uncertainty=choice.uncertainty,
-        )
+        told = {"name": job.name, "file": choice.segmenter, "affine": source.grid.affine.tolist()}
+        task = SegmentTask.model_validate({**told, "flips": choice.flips, "uncertainty": choice.uncertainty})
         reply = Reply(
             self._if_running(job, lambda event: self._take(job, source, event)),
             progress=self._if_running(job, lambda event: self._on_progress(job, event)),
@@ -240,7 +235,7 @@ class Segmenting:
             told = _("{scan} has no surfaces in 3D ({why}); press “Show 3D” in the Segment Editor.")
             self._session.message.emit(told.format(scan=job.name, why=event.sentence))
 
-        task = SurfacesTask(affine=GridSpec.of(labels.grid).affine)
+        task = SurfacesTask.model_validate({"affine": labels.grid.affine.tolist()})
         self._session.worker.ask(f"surfaces of {job.scan_id}", task, Reply(take, failed=fail), {"labels": labels.array})
 
     def _save(self, job: Job, result: SegmentResult, arrays: Any, source: ScanSource) -> None:

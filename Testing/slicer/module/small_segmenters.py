@@ -53,7 +53,7 @@ def _trained(regions: Literal["heart", "seven"]) -> Segmenter:
     header = SegmenterHeader(
         regions=regions,
         channels=(12, 16),
-        windows_hu=((-900.0, -600.0), (-700.0, -100.0), (-200.0, 400.0), (200.0, 900.0)),
+        windows_hu=((-1100.0, -600.0), (-700.0, -100.0), (-200.0, 400.0), (200.0, 900.0)),
         spacing_mm=SPACING_MM,
         patch=PATCH,
         trained_on=("balls in air, made for tests",),

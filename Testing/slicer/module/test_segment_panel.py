@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
+from Testing.slicer.module.conftest import ROOT
 from Testing.slicer.module.segment_scene import *  # noqa: F403
 from Testing.slicer.module.segment_scene import (
     GRID,
@@ -205,7 +206,7 @@ def test_what_is_no_scan_is_told_in_one_sentence_and_leaves_no_trace(panel, wait
 
 
 def test_a_scan_without_a_heart_is_told_so_and_gets_no_segmentation(panel, wait_for):
-    empty = np.random.default_rng(0).normal(-1000, 10, (30, 30, 30)).astype(np.int16)
+    empty = np.random.default_rng(0).normal(-1200, 10, (30, 30, 30)).astype(np.int16)
     press(panel, wait_for, put_array(empty, "Air"))
     assert states(panel) == {"Air": "no heart"}
     assert "no heart was found" in panel.ui.resultLabel.text
@@ -269,6 +270,17 @@ def test_results_and_choices_come_back_with_the_scene(application, panel, sessio
     panel.table.choose(application.slicer.util.getNode("Patient 3").GetID())
     assert panel.ui.resultLabel.text == text
     assert panel.result.shown.uncertainty.GetName() == "Patient 3 uncertainty"
+
+
+def test_the_segmenter_is_opened_when_the_panel_comes_into_sight(shared_module, panel, wait_for):
+    shared_module.panel.show_tab("ExplorePanel")
+    panel.ui.segmenterBox.currentIndex = 0
+    panel.segmenter._asked = None
+    panel.ui.segmenterLabel.text = ""
+    shared_module.panel.show_tab("SegmentPanel")
+    wait_for(lambda: panel.ui.segmenterLabel.text not in ("", "The segmenter is being read..."))
+    shipped = (ROOT / "Resources" / "models" / "segmenter.safetensors").is_file()
+    assert (panel.segmenter.model is not None) == shipped
 
 
 def test_a_segmenter_that_cannot_be_used_is_told_and_nothing_can_be_started(panel, wait_for, tmp_path):
