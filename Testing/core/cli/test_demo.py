@@ -22,3 +22,7 @@ def test_the_demonstration_makes_everything_it_names(tmp_path):
     blood = {site: float(images[site][labels[site] == 1].mean()) for site in SITES}
     assert all(200 < hu < 700 for hu in blood.values())
     assert len({round(hu) for hu in blood.values()}) == 3, "each scanner shows it in its own way"
+    dice = summary["results"]["segmentation_dice"]
+    assert dice["as it ships"]["heart"] > 0.8
+    assert dice["fine-tuned"]["heart"] > 0.8
+    assert len(summary["results"]["generated"]) == 4

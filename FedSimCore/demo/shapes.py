@@ -1,104 +1,46 @@
-"""The whole way on what ships: patients, a shape model, an unseen patient's heart, and that heart in three scanners.
-
-``fedsim demo`` runs it. Everything it writes could be made by the verbs it names in its summary; only sizes are chosen
-so that two cores are done in a few minutes.
-"""
+"""The first half of the way: patients, a shape model, an unseen patient's heart, and that heart in three scanners."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from FedSimCore.cohorts.case import Case, Cohort
 from FedSimCore.cohorts.phantom import make_label_map, make_phantom
 from FedSimCore.cohorts.table import write_cohort
 from FedSimCore.ct.recipe import Recipe, simulate
 from FedSimCore.ct.scanners import scanner
-from FedSimCore.files import write_json
+from FedSimCore.demo.record import CTA, SITES, UNSEEN_SEED, Demonstration
 from FedSimCore.pictures.annotate import write_png
 from FedSimCore.pictures.norm_chart import norm_chart
 from FedSimCore.pictures.plates import modes_plate, scanners_plate, views_plate
-from FedSimCore.pictures.slices import Window, write_figure
-from FedSimCore.progress import Progress, silent
+from FedSimCore.pictures.slices import write_figure
 from FedSimCore.shape.build import build_model, provenance_now
 from FedSimCore.shape.cohort import read_hearts
 from FedSimCore.shape.fit import fit
 from FedSimCore.shape.labelled_heart import LabelledHeart
 from FedSimCore.shape.measurements import measure_mesh
-from FedSimCore.shape.model import ShapeModel, builtin_model
+from FedSimCore.shape.model import ShapeModel
 from FedSimCore.shape.norms import compare
 from FedSimCore.shape.parameters import read_parameters, write_parameters
 from FedSimCore.volumes import Volume
 from FedSimCore.volumes.io import write_label_map, write_volume
 
-SITES = {"adult": "Healthy adults", "congenital-mild": "Congenital, mild", "congenital-severe": "Congenital, severe"}
 _COHORT_SPACING_MM = 1.25
-# The built-in model was built from seeds below 10,000; this patient is new to it.
-_UNSEEN_SEED = 123_456
-_CTA = Window(level_hu=200.0, width_hu=900.0)
 
 
-@dataclass
-class Demonstration:
-    """What the demonstration made.
-
-    Attributes:
-        out: folder of everything.
-        files: what was written, relative to ``out``, with a sentence for each.
-        results: numbers for machines.
-    """
-
-    out: Path
-    files: dict[str, str] = field(default_factory=dict)
-    results: dict[str, object] = field(default_factory=dict)
-
-    def keep(self, name: str, about: str) -> Path:
-        """Register a file and return its path."""
-        self.files[name] = about
-        return self.out / name
-
-
-def demonstrate(out: Path, cases: int = 8, progress: Progress = silent) -> Demonstration:
-    """Run the demonstration.
-
-    Args:
-        out: folder to write to, made if missing.
-        cases: adult phantoms that the shape model is built from, at least 3.
-        progress: told of every stage.
-
-    Raises:
-        FedSimError: a file cannot be written, or Pillow or matplotlib are not installed.
-    """
-    demo = Demonstration(Path(out))
-    model = builtin_model()
-    stages: list[tuple[str, Callable[[], None]]] = [
-        ("phantom patients of three sites", lambda: _patients(demo)),
-        (f"cohort of {cases} label maps", lambda: _cohort(demo, cases)),
-        ("shape model of the cohort", lambda: _shape_model(demo)),
-        ("fit of the built-in model to an unseen patient", lambda: _fit(demo, model)),
-        ("the same heart in three scanners", lambda: _scanners(demo, model)),
-    ]
-    for done, (stage, run) in enumerate(stages):
-        progress(done, len(stages), stage)
-        run()
-    progress(len(stages), len(stages), "done")
-    write_json(demo.keep("summary.json", "all numbers of this run"), {"files": demo.files, "results": demo.results})
-    return demo
-
-
-def _patients(demo: Demonstration) -> None:
+def make_patients(demo: Demonstration) -> None:
+    """Make a phantom patient of each site."""
     rows: dict[str, tuple[Volume, Volume]] = {}
     for site, title in SITES.items():
-        phantom = make_phantom(site, _UNSEEN_SEED)
+        phantom = make_phantom(site, UNSEEN_SEED)
         write_volume(phantom.image, demo.keep(f"patients/{site}.nii.gz", f"CT of a phantom patient, {title}"), "int16")
+        write_label_map(phantom.label, demo.keep(f"patients/{site}_label.nii.gz", "its seven regions"))
         rows[title] = phantom.image, phantom.label
     write_png(
-        demo.keep("patients.png", "a phantom patient of each site, with the seven regions"), scanners_plate(rows, _CTA)
+        demo.keep("patients.png", "a phantom patient of each site, with the seven regions"), scanners_plate(rows, CTA)
     )
 
 
-def _cohort(demo: Demonstration, cases: int) -> None:
+def make_cohort(demo: Demonstration, cases: int) -> None:
+    """Make label maps of phantom adults, as a cohort."""
     entries = []
     for number in range(cases):
         name = f"adult-{number:03d}"
@@ -109,7 +51,8 @@ def _cohort(demo: Demonstration, cases: int) -> None:
     demo.files["cohort/cohort.csv"] = f"label maps of {cases} phantom adults, as a cohort any verb reads"
 
 
-def _shape_model(demo: Demonstration) -> None:
+def build_shape_model(demo: Demonstration) -> None:
+    """Build a shape model of the cohort."""
     hearts = read_hearts(demo.out / "cohort")
     command = "fedsim shape build cohort -o model.safetensors"
     provenance = provenance_now(hearts.cohort, hearts.sites, command, 0, hearts.skipped)
@@ -119,8 +62,9 @@ def _shape_model(demo: Demonstration) -> None:
     demo.results["shape_model"] = {"quality": model.header.quality, "cases": len(hearts.hearts)}
 
 
-def _fit(demo: Demonstration, model: ShapeModel) -> None:
-    labels = make_label_map("adult", _UNSEEN_SEED, spacing_mm=_COHORT_SPACING_MM)
+def fit_patient(demo: Demonstration, model: ShapeModel) -> None:
+    """Fit the built-in model to an unseen patient and measure it."""
+    labels = make_label_map("adult", UNSEEN_SEED, spacing_mm=_COHORT_SPACING_MM)
     result = fit(model, LabelledHeart.from_volume("unseen patient", labels))
     write_parameters(
         demo.keep("heart.json", "the built-in model's parameters for an unseen patient"),
@@ -137,7 +81,8 @@ def _fit(demo: Demonstration, model: ShapeModel) -> None:
     demo.results["measurements"] = {c.measurement.key: c.measurement.value for c in compared}
 
 
-def _scanners(demo: Demonstration, model: ShapeModel) -> None:
+def scan_heart(demo: Demonstration, model: ShapeModel) -> None:
+    """Scan the fitted heart in the three sites' scanners."""
     rows: dict[str, tuple[Volume, Volume]] = {}
     heart = read_parameters(demo.out / "heart.json", model.mode_count, model.checksum)
     for site, title in SITES.items():
@@ -147,7 +92,7 @@ def _scanners(demo: Demonstration, model: ShapeModel) -> None:
         rows[f"{title}\n{beam}"] = scan.image, scan.labels
         write_volume(scan.image, demo.keep(f"scans/{site}_image.nii.gz", f"CT of that heart at {beam}"), "int16")
         write_label_map(scan.labels, demo.keep(f"scans/{site}_label.nii.gz", "its seven regions"))
-    write_png(demo.keep("scanners.png", "the same heart in the three sites' scanners"), scanners_plate(rows, _CTA))
+    write_png(demo.keep("scanners.png", "the same heart in the three sites' scanners"), scanners_plate(rows, CTA))
     first = dict([next(iter(rows.items()))])
     about = "its simulated CT in three planes with the regions' outlines"
-    write_png(demo.keep("ct.png", about), scanners_plate(first, _CTA, inches=4.0))
+    write_png(demo.keep("ct.png", about), scanners_plate(first, CTA, inches=4.0))
