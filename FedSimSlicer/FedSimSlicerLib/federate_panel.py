@@ -17,6 +17,7 @@ from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.dependencies import FEDERATED_REQUIREMENTS
 from FedSimSlicerLib.federation_kit import FederationKit
 from FedSimSlicerLib.federation_ledger_section import FederationLedger
+from FedSimSlicerLib.federation_privacy import EpsilonPlans
 from FedSimSlicerLib.federation_progress import FederationProgress
 from FedSimSlicerLib.federation_runs import FederationRuns, Kit, read_kit
 from FedSimSlicerLib.federation_seen import FederationSeen
@@ -75,9 +76,10 @@ class FederatePanel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.runs = FederationRuns()
         tell = session.message.emit
-        self.setup = FederationSetup(self.ui, self._settings, self._background, self._begin, tell)
+        self._plans = EpsilonPlans()
+        self.setup = FederationSetup(self.ui, self._settings, self._background, self._plans, self._begin, tell)
         self.kit = FederationKit(self.ui, self._settings, self._background, self._take_part, tell)
-        self.watch = FederationWatch(self.runs, lambda: self.kit.known)
+        self.watch = FederationWatch(self.runs, self._plans, lambda: self.kit.known)
         self.table = study_table(self.ui.studyTable, self._on_chosen)
         self.ledger = FederationLedger(self.ui, self._background, tell)
         self.progress = FederationProgress(self.ui, session.layout, self._set_keep, self._show_ledger)
@@ -96,6 +98,8 @@ class FederatePanel:
         slicer.app.disconnect("aboutToQuit()", self._on_quit)
         self._typing.stop()
         self.watch.close()
+        self.setup.close()
+        self._plans.close()
         self._background.close()
         self.progress.leave_scene()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,14 +63,9 @@ class Budget:
 
 
 class EpsilonPlans:
-    """Works epsilons out with ``fedsim federate epsilon`` in a process of its own: its accountant needs torch.
+    """Works epsilons out with ``fedsim federate epsilon`` in a process of its own: its accountant needs torch."""
 
-    Args:
-        told: called, in a thread, when one has been worked out.
-    """
-
-    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
-        self._told = told
+    def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fedsim-epsilon")
         self._asked: dict[Expense, Future[float | None]] = {}
 
@@ -78,9 +73,14 @@ class EpsilonPlans:
         """Return the epsilon at the end; None while it is worked out, and where Opacus is missing."""
         if expense not in self._asked:
             self._asked[expense] = self._executor.submit(worked_out, expense)
-            self._asked[expense].add_done_callback(lambda _done: self._told())
         asked = self._asked[expense]
         return asked.result() if asked.done() and not asked.cancelled() else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether one could not be worked out."""
+        done = [asked for asked in self._asked.values() if asked.done() and not asked.cancelled()]
+        return any(asked.result() is None for asked in done)
 
     def close(self) -> None:
         """Work nothing more out."""

@@ -143,6 +143,9 @@ class FederationRuns(TrainingRuns):
         Raises:
             DiskError: the folder can't be written.
         """
+        if runs in self.starting and not is_locked(RunFolder(runs)):
+            self.stop(runs)
+            return
         with disk_errors(runs):
             RunFolder(runs).stop_file.touch()
 

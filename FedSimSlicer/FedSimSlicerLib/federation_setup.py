@@ -15,11 +15,13 @@ from FedSimCore.files import write_json
 from FedSimCore.training.recipes import KINDS, ConfigError, read_recipe
 from FedSimSlicerLib.checked_edit import choose, fill_combo_box, make_quiet
 from FedSimSlicerLib.federation_form import NoiseForm, RecipeForm, StudyForm, study_content, whole_study
+from FedSimSlicerLib.federation_plan import NoisePlan
 from FedSimSlicerLib.federation_sites import SitesForm, missing_data
 
 if TYPE_CHECKING:
     from FedSimCore.federated.policy import Privacy
     from FedSimSlicerLib.background import Background
+    from FedSimSlicerLib.federation_privacy import EpsilonPlans
 
 KEEP_SETTING = "FedSim/KeepStudy"
 RECIPES = ("generator", "segmenter")
@@ -27,6 +29,8 @@ RECIPES = ("generator", "segmenter")
 NEW = "new"
 FROM_FILE = ""
 """Stands for "a file" in the list of studies."""
+LONGEST_NOISE = 4000.0
+"""Norm of noise of deviation 1 in an update of 16 million numbers; the generator that ships has half a million."""
 Begin = Callable[[Study, bool], None]
 """Takes a study that can be used, and whether it goes on without Slicer."""
 
@@ -39,19 +43,28 @@ class FederationSetup:
         recipe: what is learnt.
         sites: who takes part.
         noise: clip and noise.
+        plan: tells what the noise promises.
 
     Args:
         ui: the panel's widgets.
         settings: where choices are kept between sessions, e.g. ``slicer.app.userSettings()``.
         background: for what reads files.
+        plans: works epsilons out.
         begin: called with a study that can be used.
         tell: called with a sentence for the user.
     """
 
     def __init__(
-        self, ui: Any, settings: Any, background: Background, begin: Begin, tell: Callable[[str], None]
+        self,
+        ui: Any,
+        settings: Any,
+        background: Background,
+        plans: EpsilonPlans,
+        begin: Begin,
+        tell: Callable[[str], None],
     ) -> None:
         self._ui, self._background, self._begin, self._tell = ui, background, begin, tell
+        self.plan = NoisePlan(ui.noiseLabel, background, plans, self._study_with_noise)
         self._files: list[str] = []
         self._chosen = NEW
         self._taken: frozenset[str] = frozenset()
@@ -74,9 +87,16 @@ class FederationSetup:
         make_quiet(ui.recipeBox)
         ui.recipeBox.connect("activated(int)", lambda _index: self.choose_recipe(ui.recipeBox.currentData))
         self.choose_recipe(RECIPES[0])
+        for part in (self.sites, self.noise, self.form, self.recipe):
+            part.changed.connect(self.plan.changed)
+        self.noise.changed.connect(self._allow_noise)
         self._list()
         self._suggest_name()
         self._refresh()
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        self.plan.close()
 
     @property
     def name(self) -> str:
@@ -164,6 +184,15 @@ class FederationSetup:
     def _privacy(self) -> Privacy | None:
         return self.noise.privacy() if self._ui.noiseBox.checked else None
 
+    def _study_with_noise(self) -> Study | None:
+        privacy = self._privacy()
+        try:
+            if privacy is not None:
+                return whole_study("study", self.form, self.recipe, self.sites.given(), privacy)
+        except ConfigError:
+            pass  # What is wrong is told when it is to be started.
+        return None
+
     def _checked(self) -> Study | None:
         """Return the study, or tell what is wrong with it where it is."""
         self._tell("")
@@ -224,7 +253,18 @@ class FederationSetup:
     def _refresh(self) -> None:
         on = bool(self._ui.noiseBox.checked)
         self._ui.noiseFields.visible = on
-        self._ui.noiseLabel.visible = on
+        self._allow_noise()
+        self.plan.changed()
+
+    def _allow_noise(self) -> None:
+        """Let updates be as long as their noise makes them: clip * noise * sqrt(numbers in them).
+
+        Only in a new study; one from a file says it itself.
+        """
+        if self._chosen == NEW:
+            row, privacy = self.form.rows["largest_norm"], self._privacy()
+            longest = 0.0 if privacy is None else LONGEST_NOISE * privacy.clip * privacy.noise
+            self.form.set("largest_norm", max(float(row.field.default), longest))
 
 
 def _summary(name: str) -> str:

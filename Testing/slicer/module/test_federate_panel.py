@@ -83,6 +83,21 @@ def test_what_cannot_be_is_told_where_it_is(federate, messages):
     federate.setup.sites.show([{"name": f"site-{number}"} for number in (1, 2, 3)])
 
 
+def test_noise_may_make_updates_longer_and_its_epsilon_is_told_before(federate, wait_for, ct_cohort, messages):
+    setup, ui = federate.setup, federate.ui
+    setup.choose("new")
+    setup.sites.show([{"name": name, "cohort": str(ct_cohort), "cohort_site": name} for name in "ab"])
+    setup.form.set("rounds", 5)
+    ui.noiseBox.checked = True
+    setup.noise.set("noise", 2.0)
+    assert setup.form.given()["largest_norm"] == 8000.0
+    wait_for(lambda: "Epsilon at the end: a " in ui.noiseLabel.text)
+    assert "(3 cases), b " in ui.noiseLabel.text
+    ui.noiseBox.checked = False
+    assert setup.form.given()["largest_norm"] == 1000.0
+    setup.sites.show([{"name": f"site-{number}"} for number in (1, 2, 3)])
+
+
 def test_a_study_file_fills_the_form_and_is_saved_as_it_was(
     federate, study_file, wait_for, monkeypatch, tmp_path, messages
 ):
@@ -287,3 +302,53 @@ def test_neither_torch_nor_nvflare_comes_into_slicers_process():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_this_computer_takes_part_with_a_kit_leaves_and_comes_back(federate, ct_cohort, wait_for, tmp_path):
+    """The server and the site a by the command line, the site b by the panel, with mutual TLS between them."""
+    pytest.importorskip("nvflare")
+    import socket
+
+    from FedSimCore.federated.engine.kits import make_kits
+    from Testing.core.federated.small_studies import shapes_study
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    study = shapes_study(ct_cohort, name="kits", rounds=400, checkpoint_every=5, deadline_s=600)
+    server, a, b = make_kits(study, tmp_path / "kits", "localhost", port)
+    for kit, name in ((a, "a"), (b, "b")):
+        file = kit / "local" / "site.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "cohort_site": name}))
+    command = [sys.executable, "-m", "FedSimCore.cli.main", "federate"]
+    runs = tmp_path / "runs-b"
+    elsewhere = [
+        subprocess.Popen([*command, "server", str(server), "-o", str(tmp_path / "lead")]),
+        subprocess.Popen([*command, "site", str(a), "--cohort", str(ct_cohort), "--runs", str(tmp_path / "runs-a")]),
+    ]
+    ui = federate.ui
+    try:
+        ui.kitEdit.currentPath = str(b)
+        wait_for(lambda: ui.connectButton.enabled)
+        assert f"it will speak to localhost:{port}" in ui.kitLabel.text
+        ui.cohortEdit.currentPath, ui.kitRunsEdit.currentPath = str(ct_cohort), str(runs)
+        ui.connectButton.click()
+        wait_for(lambda: federate.row is not None and federate.row.state == "waiting", seconds=300)
+        wait_for(lambda: federate.row.state == "running" and federate.row.step > 3, seconds=900)
+        (site,) = federate.details.sites
+        assert site.cases == "3"
+        assert site.state.doing in ("computing", "sent")
+        ui.stopButton.click()
+        wait_for(lambda: federate.row.state not in ("running", "waiting", "stopping"), seconds=300)
+        done = len(federate.details.sites[0].entries)
+        ui.resumeButton.click()
+        wait_for(lambda: len(federate.details.sites[0].entries) > done + 3, seconds=900)
+        ui.stopButton.click()
+        wait_for(lambda: federate.row.state not in ("running", "waiting", "stopping"), seconds=300)
+    finally:
+        federate.runs.leave(runs)
+        for process in reversed(elsewhere):
+            process.terminate()
+        for process in elsewhere:
+            process.wait(120)
