@@ -96,6 +96,7 @@ class _Supervisor:
                 before = state.step if state else -1
                 self._tell(f"The study is submitted again, because {why}.")
                 self._abort()
+                self._run.stop_file.unlink(missing_ok=True)  # Our own wish, which has been heard.
         finally:
             self._close_session()
             self._process.end()
