@@ -122,7 +122,7 @@ class CohortGenerator:
         self._model, self._sampler, self._meter = model, sampler, meter
         self.folder = Path(folder)
         stage, site = sampler.enhancer.header.stage, sampler.enhancer.header.site
-        population = population or (site if site in sampler.generator.normals else EVERYBODY)
+        population = population or sampler.generator.population_at(site)
         sampler.generator.normal_of(population)
         self._common: dict[str, Any] = {
             "generator_sha256": sampler.generator.checksum,

@@ -180,6 +180,10 @@ class HeartGenerator(nn.Module):
             )
         return self.normals[population]
 
+    def population_at(self, site: str) -> str:
+        """Return whose hearts a site is shown by default: its own where they are known, else everybody's."""
+        return site if site in self.normals else EVERYBODY
+
     def parameters_of(self, latents: Tensor) -> Tensor:
         """Return the shape model's parameters (B, modes + 7), differentiably."""
         return self.model.from_unit(self.shape(latents))

@@ -36,7 +36,7 @@ def rows_of(name: str, folder: Path, cohort: Path, site: str, seed: int, number:
     """Return a model's heart and the training case that is nearest to it."""
     sampler = HeartSampler(GenerativeModel.load(folder), site)
     generator = sampler.generator
-    drawn = draw(generator, seed, number)
+    drawn = draw(generator, seed, number, population=generator.population_at(site))
     heart = sampler.make(drawn)
     images = training_images(cohort, generator, sampler.enhancer.header.cases)
     nearest = TrustMeter(generator, images).measure(drawn, heart.image.array).nearest_image
