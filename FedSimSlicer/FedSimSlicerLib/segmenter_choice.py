@@ -110,15 +110,17 @@ class SegmenterChoice:
     def _show(self, sentence: str = "") -> None:
         ui, model = self.ui, self.model
         ui.segmenterLabel.text = sentence if model is None else model_text(model)
+        ui.segmenterLabel.toolTip = "" if model is None else ", ".join(region.name for region in model.regions)
         ui.cardBox.visible = model is not None
         ui.cardLabel.text = "" if model is None else model.card
 
 
 def model_text(model: OpenSegmenterResult) -> str:
     """Return in a few sentences what a segmenter is."""
-    names = ", ".join(region.name for region in model.regions)
+    whole = len(model.regions) == 1
+    what = _("the heart as a whole") if whole else _("{count} regions").format(count=len(model.regions))
     lines = [
-        _("Finds: {names}. Looks at {spacing:g} mm.").format(names=names, spacing=model.spacing_mm),
+        _("Finds {what}, looking at {spacing:g} mm.").format(what=what, spacing=model.spacing_mm),
         _("Learnt from: {what}").format(what="; ".join(model.trained_on)) if model.trained_on else "",
         _("Not for clinical use."),
     ]
