@@ -10,7 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from FedSimSlicerLib.federation_ledger import export_ledger, sentence, totals_text
-from FedSimSlicerLib.federation_privacy import budget_text, explanation, without_text
+from FedSimSlicerLib.federation_privacy import budget_text, explanation, noise_text, without_text
 from FedSimSlicerLib.federation_tables import MOST_MESSAGES, ledger_rows, ledger_table
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class FederationLedger:
         ui = self._ui
         here = [site for site in (details.sites if details is not None else ()) if site.ledger or site.budget]
         lines = [budget_text(site.name, site.budget) for site in here if site.budget is not None]
+        noises = dict.fromkeys(site.budget.privacy for site in here if site.budget is not None)
+        for noise in noises:
+            same = [site.name for site in here if site.budget is not None and site.budget.privacy == noise]
+            lines.append(noise_text(same, noise))
         if without := [site.name for site in here if site.budget is None]:
             lines.append(without_text(without))
         ui.privacyLabel.text = "\n".join(lines) or _("Of sites on this machine, their privacy is told here.")

@@ -103,16 +103,20 @@ def worked_out(expense: Expense) -> float | None:
 
 
 def budget_text(name: str, budget: Budget) -> str:
-    """Return a site's privacy budget in plain words."""
+    """Return what a site has spent, and may."""
     parts = [_("epsilon {spent:.2f} spent").format(spent=budget.spent)]
     if budget.planned is not None:
         parts.append(_("{planned:.2f} at the end").format(planned=budget.planned))
     if budget.limit is not None:
         parts.append(_("at most {limit:g} allowed here").format(limit=budget.limit))
-    noise = _("each case clipped to {clip:g}, noise {noise:g} times that, delta {delta:g}").format(
-        clip=budget.privacy.clip, noise=budget.privacy.noise, delta=budget.privacy.delta
-    )
-    return f"{name}: {', '.join(parts)} ({noise})."
+    return f"{name}: {', '.join(parts)}."
+
+
+def noise_text(names: Sequence[str], privacy: Privacy) -> str:
+    """Return how sites add noise."""
+    return _(
+        "{sites}: each case is clipped to norm {clip:g} and gets noise of {noise:g} times that (delta {delta:g})."
+    ).format(sites=", ".join(names), clip=privacy.clip, noise=privacy.noise, delta=privacy.delta)
 
 
 def without_text(names: Sequence[str]) -> str:

@@ -149,13 +149,15 @@ def site_row(site: SiteSeen, now: float) -> tuple[Any, Sequence[str], str]:
         size_text(site.bytes) if site.ledger is not None else "–",
     )
     cases = _("Cases: as the site has told the server, which hears no more of its data.")
-    return site.name, texts, "\n".join(filter(None, [DOING_TIPS[site.state.doing], site.state.reason, cases]))
+    heard = "" if site.last_contact is None else _("Heard of at {time}.").format(time=clock(site.last_contact))
+    tips = [site.name, DOING_TIPS[site.state.doing], site.state.reason, heard, cases]
+    return site.name, texts, "\n".join(filter(None, tips))
 
 
 def heard_text(then: float, now: float) -> str:
-    """Return when a site was heard of: the time of day, or the date of another day."""
+    """Return when a site was heard of, short: the time of day, or the date of another day."""
     same_day = time.localtime(then)[:3] == time.localtime(now)[:3]
-    return clock(then) if same_day else time.strftime("%m-%d %H:%M", time.localtime(then))
+    return time.strftime("%H:%M" if same_day else "%m-%d", time.localtime(then))
 
 
 def ledger_table(table: Any, on_chosen: Callable[[], None]) -> RowTable:

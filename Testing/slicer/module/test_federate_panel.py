@@ -91,7 +91,7 @@ def test_noise_may_make_updates_longer_and_its_epsilon_is_told_before(federate, 
     ui.noiseBox.checked = True
     setup.noise.set("noise", 2.0)
     assert setup.form.given()["largest_norm"] == 8000.0
-    wait_for(lambda: "Epsilon at the end: a " in ui.noiseLabel.text)
+    wait_for(lambda: "Epsilon at the end: a " in ui.noiseLabel.text, seconds=400)
     assert "(3 cases), b " in ui.noiseLabel.text
     ui.noiseBox.checked = False
     assert setup.form.given()["largest_norm"] == 1000.0
@@ -126,7 +126,7 @@ def test_sites_are_told_with_their_ledger_and_their_privacy(federate, ended, wai
     assert "of gradients of the shape generator, with the number of cases in it (2); nothing else. Before: each case"
     federate.progress.table.choose("b")
     assert ui.totalsLabel.text.startswith("b: ")
-    wait_for(lambda: "at the end" in ui.privacyLabel.text)  # its accountant has a process of its own
+    wait_for(lambda: "at the end" in ui.privacyLabel.text, seconds=400)  # its accountant has a process of its own
     assert "epsilon" in ui.privacyLabel.text
     assert ui.privacyBar.value == 1000
 
@@ -207,7 +207,7 @@ def test_a_study_that_cannot_begin_says_why(federate, study_file, wait_for, mess
     recipe = {"shape_model": str(tmp_path / "nowhere.safetensors")}
     choose(federate, study_file("bad", sites=sites, recipe=recipe), wait_for)
     federate.ui.startButton.click()
-    wait_for(lambda: any("did not start" in told for told in messages))
+    wait_for(lambda: any("did not start" in told for told in messages), seconds=400)
     assert "nowhere.safetensors" in next(told for told in messages if "did not start" in told)
 
 
