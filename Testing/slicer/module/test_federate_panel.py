@@ -351,4 +351,4 @@ def test_this_computer_takes_part_with_a_kit_leaves_and_comes_back(federate, ct_
         for process in reversed(elsewhere):
             process.terminate()
         for process in elsewhere:
-            process.wait(120)
+            process.wait(400)
