@@ -126,7 +126,7 @@ class Study(BaseModel):
         """Return what sites are told: no site hears of another's folders or rules."""
         return self.model_copy(update={"sites": tuple(StudySite(name=name) for name in self.site_names)})
 
-    def config(self, site: str | None, **own: Any) -> TrainingConfig:
+    def config(self, site: str | None, /, **own: Any) -> TrainingConfig:
         """Return the recipe's config.
 
         Args:

@@ -168,7 +168,7 @@ class Federation:
     """The server's and the sites' commands as processes."""
 
     def __init__(self, folder, study, cohort):
-        self.folder, self.cohort, self.processes = folder, cohort, {}
+        self.folder, self.cohort, self.processes, self.earlier = folder, cohort, {}, []
         make_kits(study, folder / "kits", "localhost", free_port())
         for site in SITES:
             path = folder / "kits" / site / "local" / "site.json"
@@ -176,6 +176,7 @@ class Federation:
 
     def start(self, name, *arguments):
         command = [sys.executable, "-m", "FedSimCore.cli.main", "federate", *map(str, arguments)]
+        self.earlier += [self.processes[name]] if name in self.processes else []
         with (self.folder / f"{name}.txt").open("ab") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -206,8 +207,9 @@ class Federation:
             time.sleep(0.2)
 
     def end(self):
-        for process in self.processes.values():
+        for process in (*self.earlier, *self.processes.values()):
             end_tree(process.pid)
+            process.wait(30)
 
 
 @pytest.fixture
