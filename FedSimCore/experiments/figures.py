@@ -65,7 +65,7 @@ def _samples(results: Results, root: Path, folder: Path) -> Iterator[Figure]:
                         _row(f"nearest of training:\n{nearest}\nx{ratio} the usual distance", training[nearest])
                     )
             path = folder / f"samples-{_file(column)}-{method.key}.png"
-            write_figure(path, slice_panel(rows, inches=2.2), 90)
+            write_figure(path, slice_panel(rows, inches=2.9), 70)
             yield Figure(
                 path, f"{column}, {method.title}: generated hearts, each above the training case whose CT is nearest."
             )
