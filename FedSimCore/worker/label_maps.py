@@ -30,7 +30,7 @@ from FedSimCore.worker.protocol import (
 )
 from FedSimCore.worker.reporting import Reporter
 
-FINEST_MM = 1.5
+FINEST_MM = 1.6
 """Label maps of half of this or less are thinned to about this before they get surfaces, which are smooth on that scale
 anyway: with four times the triangles Slicer needs 60 ms to take them over."""
 _NEEDS = "This needs a label map"
