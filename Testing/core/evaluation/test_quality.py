@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -11,6 +12,8 @@ from FedSimCore.errors import InputError
 from FedSimCore.evaluation.hearts import read_hearts
 from FedSimCore.evaluation.quality import compare_cohorts
 from FedSimCore.networks.vgg import random_vgg19
+from FedSimCore.volumes import Volume
+from FedSimCore.volumes.io import read_label_map, write_label_map
 from Testing.core.evaluation.cohorts_on_disk import write_blobs
 
 ON_GRID = {"size": 32, "spacing_mm": 4.0}
@@ -112,3 +115,28 @@ def test_a_damaged_weights_file_is_refused_before_any_cohort_is_read(tmp_path):
             app, ["quality", "nowhere", "nowhere", "--vgg19", str(tmp_path / "vgg.pth")], catch_exceptions=False
         )
     assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "sentence"),
+    [
+        (lambda folder: (folder / "cohort.csv").write_text("case,image,label,site\n"), [], "lists no case"),
+        (lambda folder: [file.unlink() for file in folder.iterdir()], [], "holds no cohort"),
+        (lambda folder: (folder / "case1_image.nii.gz").unlink(), [], "case1"),
+        (lambda folder: [blank(file) for file in folder.glob("*label*")], [], "only background"),
+        (lambda folder: None, ["--site", "elsewhere"], "no site 'elsewhere'"),
+        (lambda folder: None, ["--spacing", "0"], "spacing of 0.0 mm is impossible"),
+    ],
+)
+def test_a_cohort_that_cannot_be_compared_is_one_sentence(folders, tmp_path, spoil, options, sentence):
+    folder = write_blobs(tmp_path / "spoilt", range(2))
+    spoil(folder)
+    arguments = ["quality", str(folders["real"]), str(folder), "--size", "32", "--spacing", "4", *options]
+    with pytest.raises(InputError, match=sentence) as told:
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert str(told.value).count("\n") == 0
+
+
+def blank(path):
+    label = read_label_map(path)
+    write_label_map(Volume(np.zeros_like(label.array), label.grid), path)
