@@ -105,7 +105,7 @@ def test_changed_or_missing_lines_of_a_ledger_are_found(tmp_path):
     [
         ({"recipes": ["segmenter"]}, "does not take part in the recipe 'generator', only in segmenter"),
         ({"methods": ["fedavg"]}, "does not allow the method 'exact', only fedavg"),
-        ({"least_cases": 4}, "has 3 cases for this study, but shares only 4 or more"),
+        ({"least_cases": 4}, "has 3 cases for this study, fewer than its policy's 4"),
         ({"least_in_round": 3}, "sends no update of 2 cases without noise, but of 3 at least"),
         ({"most_rounds": 3}, "allows 3 rounds of a study, not 4"),
         ({"most_epsilon": 5.0}, "allows epsilon = 5 for a study, but this one has no bound at all"),
