@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from FedSimCore.errors import CancelledError, InputError
-from FedSimCore.generation.latent_normal import LatentNormal
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.networks.enhancer import slice_conditions
 from FedSimCore.progress import silent
@@ -44,12 +43,15 @@ def full(ct_cohort, enhancer_run, tmp_path_factory):
     return run
 
 
-def test_labelled_latents_are_the_learnt_ones_and_the_others_are_drawn_from_their_normal(task, enhancer_run):
+def test_labelled_latents_are_the_learnt_ones_and_the_others_are_drawn_from_their_sites_normal(
+    task, enhancer_run, ct_cohort
+):
     generator = GenerativeModel.load(enhancer_run).generator
     known = torch.cat([generator.latent_of(name) for name in task.labelled.names])
     latents = task.modules["latents"].vectors.weight
     assert torch.equal(latents[:2], known)
-    expected = LatentNormal.fitted(known).sample(1, torch.Generator().manual_seed(0))
+    normal = generator.normals[semi_supervised_config(ct_cohort, enhancer_run).site]
+    expected = normal.sample(1, torch.Generator().manual_seed(0))
     assert torch.equal(latents[2:], expected)
     assert task.unlabelled.labels is None
     assert set(task.unlabelled.names) == {"heart0", "heart2", "heart4"} - set(task.labelled.names)

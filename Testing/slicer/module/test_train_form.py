@@ -49,7 +49,9 @@ def test_every_recipe_has_a_form_with_help_for_every_field(application):
         found = training_fields(kind)
         assert {field.name for field in found} == set(KINDS[kind].model_fields) - {"recipe"}
         assert all(field.tip for field in found)
-        assert next(field for field in found).required
+        # A segmenter may learn from chests made at random, without a cohort.
+        assert found[0].name == "cohort"
+        assert found[0].required == (kind != "segmenter")
         assert {field.name for field in found if field.main} >= set(KINDS[kind].main)
 
 
