@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,9 @@ def stop_after(run: RunFolder, step: int) -> Callable[[Event], None]:
     """Return a listener that asks a run to stop once it has told of a step; tell of every step."""
 
     def listen(event: Event) -> None:
-        if getattr(event, "step", 0) >= step:
+        if getattr(event, "step", 0) >= step and not run.stop_file.exists():
             run.stop_file.touch()
+            time.sleep(0.25)  # the run looks five times a second, and could end before it looks again
 
     return listen
 
