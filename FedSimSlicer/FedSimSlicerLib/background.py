@@ -23,7 +23,7 @@ class Background:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fedsim-background")
         self._ended: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._running = 0
+        self._running, self._closed = 0, False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -34,7 +34,12 @@ class Background:
         return self._running > 0
 
     def run(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[BaseException], None]) -> None:
-        """Call ``work`` in the thread, then ``done`` with what it returned, or ``failed``, in the GUI's thread."""
+        """Call ``work`` in the thread, then ``done`` with what it returned, or ``failed``, in the GUI's thread.
+
+        Once closed, nothing is done: timers of a panel that is being replaced may still come.
+        """
+        if self._closed:
+            return
 
         def tell(future: Future[T]) -> None:
             error = future.exception()
@@ -50,6 +55,7 @@ class Background:
 
     def close(self) -> None:
         """Hand nothing over any more."""
+        self._closed = True
         self._timer.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._ended = queue.SimpleQueue()
