@@ -22,7 +22,7 @@ $(VENV)/torch.done: $(BIN)/python constraints.txt
 	$(INSTALL) torch
 	@touch $@
 $(VENV)/demo.done: $(VENV)/torch.done pyproject.toml
-	$(INSTALL) -e ".[pictures]"
+	$(INSTALL) -e ".[pictures,train]"
 	@touch $@
 $(VENV)/test.done: $(VENV)/torch.done pyproject.toml
 	$(INSTALL) -e ".[test,desktop]"
