@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from FedSimSlicerLib.checked_edit import choose, fill_combo_box, make_quiet
+from FedSimSlicerLib.curve_section import CurveSection
 from FedSimSlicerLib.federation_states import DOING_TIPS, doing_text
 from FedSimSlicerLib.federation_tables import site_row, site_table
 from FedSimSlicerLib.training_chart import TrainingChart
@@ -18,7 +18,6 @@ from FedSimSlicerLib.widget_values import silenced
 if TYPE_CHECKING:
     from FedSimSlicerLib.compare_layout import CompareLayout
     from FedSimSlicerLib.federation_seen import SiteSeen, StudyDetails, StudyRow
-    from FedSimSlicerLib.training_watch import Curve
 
 
 class FederationProgress:
@@ -38,14 +37,11 @@ class FederationProgress:
     def __init__(
         self, ui: Any, layout: CompareLayout, set_keep: Callable[[bool], None], on_site: Callable[[], None]
     ) -> None:
-        self._ui, self._layout, self._on_site = ui, layout, on_site
+        self._ui, self._on_site = ui, on_site
         self._details: StudyDetails | None = None
         self.chart = TrainingChart(_("Federated study"), _("Round"))
+        self._section = CurveSection(ui, layout, self.chart, lambda metric, chosen: metric == chosen)
         self.table = site_table(ui.siteTable, self._show_site)
-        make_quiet(ui.metricBox)
-        ui.metricBox.connect("activated(int)", lambda _index: self._draw())
-        ui.logScaleBox.connect("toggled(bool)", lambda _on: self._draw())
-        ui.chartButton.connect("clicked(bool)", self._show_layout)
         ui.keepBox.connect("clicked(bool)", set_keep)
 
     @property
@@ -78,15 +74,15 @@ class FederationProgress:
                 box.checked = details.keep
         self.table.show([site_row(site, time.time()) for site in (details.sites if details is not None else ())])
         self._show_site()
-        self._offer(details.metrics if details is not None else ())
+        metrics = details.metrics if details is not None else ()
+        self._section.use(details.curves if details is not None else None)
+        self._section.offer([(metric_text(name), name) for name in metrics], "loss" if "loss" in metrics else None)
         if may_touch_scene:
-            self._draw()
+            self._section.draw()
 
     def leave_scene(self) -> None:
         """Take the chart out of a scene that is closed or read."""
-        if self._ui.chartButton.checked:
-            self._layout.back()
-        self.chart.close()
+        self._section.leave_scene()
 
     def _show_site(self) -> None:
         site = self.site
@@ -98,41 +94,6 @@ class FederationProgress:
             )
             self._ui.siteLabel.text = "\n".join(filter(None, [text, site.state.reason]))
         self._on_site()
-
-    def _offer(self, metrics: Sequence[str]) -> None:
-        """Offer the curves that there are; what was chosen stays chosen."""
-        box, chosen = self._ui.metricBox, self._ui.metricBox.currentData
-        if [box.itemData(row) for row in range(box.count)] != list(metrics):
-            fill_combo_box(box, [(metric_text(name), name) for name in metrics])
-            if metrics:
-                first = "loss" if "loss" in metrics else metrics[0]
-                choose(box, chosen if chosen in metrics else first)
-        for widget in (box, self._ui.chartButton, self._ui.logScaleBox):
-            widget.enabled = bool(metrics)
-
-    def _draw(self) -> None:
-        """Bring the chart up to date, if it is seen."""
-        if self._ui.chartButton.checked and self._details is not None:
-            wanted = self._wanted(self._details.curves)
-            logarithmic = bool(self._ui.logScaleBox.checked) and all(bool((c.values > 0).all()) for c in wanted)
-            self.chart.show(wanted, self._ui.metricBox.currentText, logarithmic)
-
-    def _wanted(self, curves: Sequence[Curve]) -> list[Curve]:
-        chosen = self._ui.metricBox.currentData
-        return [curve for curve in curves if curve.metric == chosen]
-
-    def _show_layout(self, on: bool) -> None:
-        if not on:
-            self._layout.back()
-            return
-        self._draw()
-        if self.chart.chart is None:
-            self._ui.chartButton.checked = False
-            return
-        self._layout.show_chart(self.chart.chart, self._on_left)
-
-    def _on_left(self) -> None:
-        self._ui.chartButton.checked = False
 
 
 def metric_text(metric: str) -> str:

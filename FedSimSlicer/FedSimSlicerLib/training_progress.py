@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from FedSimSlicerLib.checked_edit import choose, fill_combo_box, make_quiet
+from FedSimSlicerLib.curve_section import CurveSection
 from FedSimSlicerLib.training_chart import TrainingChart
 from FedSimSlicerLib.training_pictures import TrainingPictures
 from FedSimSlicerLib.training_table import LOSS, duration_text, state_text
@@ -17,7 +17,7 @@ from FedSimSlicerLib.training_table import LOSS, duration_text, state_text
 if TYPE_CHECKING:
     from FedSimCore.runs.history import RunStatus
     from FedSimSlicerLib.compare_layout import CompareLayout
-    from FedSimSlicerLib.training_watch import Curve, Seen
+    from FedSimSlicerLib.training_watch import Seen
 
 ALL_LOSSES = "*"
 """Stands for all losses of a recipe with several in the list of curves."""
@@ -37,15 +37,16 @@ class TrainingProgress:
     """
 
     def __init__(self, ui: Any, layout: CompareLayout, set_keep: Callable[[Path, bool], None]) -> None:
-        self._ui, self._layout, self._set_keep = ui, layout, set_keep
+        self._ui, self._set_keep = ui, set_keep
         self._path: Path | None = None
-        self._seen: Seen | None = None
         self.chart = TrainingChart()
+        self._section = CurveSection(
+            ui,
+            layout,
+            self.chart,
+            lambda metric, chosen: _is_loss(metric) if chosen == ALL_LOSSES else metric == chosen,
+        )
         self.pictures = TrainingPictures(ui)
-        make_quiet(ui.metricBox)
-        ui.metricBox.connect("activated(int)", lambda _index: self._draw())
-        ui.logScaleBox.connect("toggled(bool)", lambda _on: self._draw())
-        ui.chartButton.connect("clicked(bool)", self._show_layout)
         ui.keepBox.connect("clicked(bool)", self._keep)
 
     def show(self, status: RunStatus | None, waiting: str | None, seen: Seen, may_touch_scene: bool) -> None:
@@ -72,16 +73,14 @@ class TrainingProgress:
         _quietly_check(self._ui.keepBox, details.keep)
         self.pictures.show(details.path, details.pictures)
         show_log(self._ui.logEdit, details.log)
-        self._seen = seen
+        self._section.use(seen.curves)
         self._offer(seen.metrics)
         if may_touch_scene:
-            self._draw()
+            self._section.draw()
 
     def leave_scene(self) -> None:
         """Take the chart out of a scene that is closed or read."""
-        if self._ui.chartButton.checked:
-            self._layout.back()
-        self.chart.close()
+        self._section.leave_scene()
 
     def close(self) -> None:
         """Take the chart away and load nothing more."""
@@ -104,44 +103,14 @@ class TrainingProgress:
             self._set_keep(self._path, on)
 
     def _offer(self, metrics: Sequence[str]) -> None:
-        """Offer the curves that there are; what was chosen stays chosen."""
-        box, chosen = self._ui.metricBox, self._ui.metricBox.currentData
-        losses = [name for name in metrics if name.rpartition("/")[2] == LOSS]
         items = [(name, name) for name in metrics]
-        if len(losses) > 1:
+        if sum(_is_loss(name) for name in metrics) > 1:
             items.insert(0, (_("all losses"), ALL_LOSSES))
-        if [box.itemData(row) for row in range(box.count)] != [data for _text, data in items]:
-            fill_combo_box(box, items)
-            if items:
-                choose(box, chosen if chosen in [data for _text, data in items] else items[0][1])
-        for widget in (box, self._ui.chartButton, self._ui.logScaleBox):
-            widget.enabled = bool(items)
+        self._section.offer(items)
 
-    def _draw(self) -> None:
-        """Bring the chart up to date, if it is seen."""
-        if self._ui.chartButton.checked and self._seen is not None:
-            wanted = self._wanted(self._seen.curves)
-            logarithmic = bool(self._ui.logScaleBox.checked) and all(bool((c.values > 0).all()) for c in wanted)
-            self.chart.show(wanted, self._ui.metricBox.currentText, logarithmic)
 
-    def _wanted(self, curves: Sequence[Curve]) -> list[Curve]:
-        chosen = self._ui.metricBox.currentData
-        if chosen == ALL_LOSSES:
-            return [curve for curve in curves if curve.metric.rpartition("/")[2] == LOSS]
-        return [curve for curve in curves if curve.metric == chosen]
-
-    def _show_layout(self, on: bool) -> None:
-        if not on:
-            self._layout.back()
-            return
-        self._draw()
-        if self.chart.chart is None:
-            self._ui.chartButton.checked = False
-            return
-        self._layout.show_chart(self.chart.chart, self._on_left)
-
-    def _on_left(self) -> None:
-        self._ui.chartButton.checked = False
+def _is_loss(metric: str) -> bool:
+    return metric.rpartition("/")[2] == LOSS
 
 
 def progress_text(status: RunStatus) -> str:
