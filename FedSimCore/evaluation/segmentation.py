@@ -19,7 +19,8 @@ from scipy import ndimage
 
 from FedSimCore import anatomy
 from FedSimCore.errors import InputError
-from FedSimCore.volumes import Volume
+from FedSimCore.volumes import Grid, Volume
+from FedSimCore.volumes.crop import cut_to_content
 from FedSimCore.volumes.resample import resample_labels
 
 Metric = Literal["dice", "hd95_mm", "assd_mm", "bahd_mm"]
@@ -108,24 +109,36 @@ def compare(
     """Compare labels with a reference.
 
     Args:
-        found: label map of the seven regions, or of the heart as 1; on another grid it is brought onto the reference's.
+        found: label map of the seven regions, or of the heart as 1; on another grid it is brought onto the reference's,
+            which goes on as far as there are labels: what lies beyond the reference's scan counts as false.
         reference: label map of the seven regions; with ``regions="heart"`` everything marked is heart.
         case: id for the table.
         regions: ``"heart"``: only all as one.
         metrics: which figures; distances take most of the time.
-
-    Raises:
-        InputError: the label maps do not overlap in the world.
     """
     if not found.grid.same_as(reference.grid, tolerance_mm=1e-3):
+        reference = _reaching_to(reference, found)
         found = resample_labels(found, reference.grid)
-        if not found.array.any() and reference.array.any():
-            found = Volume(np.zeros(reference.grid.shape, np.uint8), reference.grid)
     a, b = found.array, reference.array
     scores = [_score(WHOLE, a > 0, b > 0, reference, metrics)]
     if regions == "seven":
         scores += [_score(r.key, a == r.label, b == r.label, reference, metrics) for r in anatomy.regions()]
     return CaseScores(case=case, regions=tuple(scores))
+
+
+def _reaching_to(reference: Volume, found: Volume) -> Volume:
+    """Return a label map with enough background around it to hold another one's labels, which all count then."""
+    part = cut_to_content(found)
+    if part is None:
+        return reference
+    corners = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in part.grid.shape], indexing="ij"), -1).reshape(-1, 3)
+    index = reference.grid.to_index(part.grid.to_world(corners))
+    before = np.maximum(0, np.ceil(-0.5 - index.min(0) - 1e-6)).astype(int)
+    after = np.maximum(0, np.ceil(index.max(0) + 0.5 - 1e-6) - reference.grid.shape).astype(int)
+    array = np.pad(reference.array, list(zip(before, after, strict=True)))
+    affine = reference.grid.affine.copy()
+    affine[:3, 3] = reference.grid.to_world(-before)
+    return Volume(array, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
 
 
 def summary(cases: Sequence[CaseScores]) -> dict[str, dict[str, dict[str, float]]]:

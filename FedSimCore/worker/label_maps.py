@@ -79,7 +79,7 @@ def compare_labels(
         raise InputError(f"The reference of {task.name} is empty; choose another one.")
     if task.regions == "heart":
         found, reference = _as_one(found), _as_one(reference)
-    scores = compare(found, _reaching_to(reference, found), task.name, task.regions, _METRICS)
+    scores = compare(found, reference, task.name, task.regions, _METRICS)
     names = {WHOLE: "Heart", **{region.key: region.name for region in anatomy.regions()}}
     rows = tuple(ScoreRow(name=names[s.region], **s.model_dump(exclude={"bahd_mm"})) for s in scores.regions)
     mine, theirs = _masks(thinned(found)), _masks(thinned(reference))
@@ -94,21 +94,6 @@ def compare_labels(
             answer[f"distance_{label}"] = distance.astype(np.float32)
     told = {str(metric): text for metric, text in implementations().items() if metric in _METRICS}
     return Answer(CompareLabelsResult(scores=rows, implementations=told, labels=tuple(ours)), answer)
-
-
-def _reaching_to(reference: Volume, found: Volume) -> Volume:
-    """Return a label map with enough background around it to hold another one, which counts in full then."""
-    part = cut_to_content(found)
-    if part is None:
-        return reference
-    corners = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in part.grid.shape], indexing="ij"), -1).reshape(-1, 3)
-    index = reference.grid.to_index(part.grid.to_world(corners))
-    before = np.maximum(0, np.ceil(-0.5 - index.min(0) - 1e-6)).astype(int)
-    after = np.maximum(0, np.ceil(index.max(0) + 0.5 - 1e-6) - reference.grid.shape).astype(int)
-    array = np.pad(reference.array, list(zip(before, after, strict=True)))
-    affine = reference.grid.affine.copy()
-    affine[:3, 3] = reference.grid.to_world(-before)
-    return Volume(array, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
 
 
 def thinned(labels: Volume, finest_mm: float = FINEST_MM) -> Volume:

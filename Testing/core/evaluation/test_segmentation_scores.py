@@ -108,6 +108,38 @@ def test_labels_on_another_grid_are_brought_onto_the_references():
     assert score.dice > 0.92  # a fine voxel is lost where 2 mm were marked by their first millimetre
 
 
+@pytest.mark.parametrize("moved_mm", [(0.0, 0.0, 0.0), (0.4, 0.0, 0.0)])
+def test_labels_beyond_the_references_grid_count_as_false(moved_mm):
+    reference = cube((5, 5, 5), (15, 15, 15))
+    found = reference.copy()
+    found[5:15, 5:15, 20:28] = 3
+    whole = compare(volume(found), volume(reference))
+    cut = Grid((30, 30, 17), volume(reference).grid.affine)
+    away = volume(found)
+    away = Volume(away.array, Grid(away.grid.shape, _shift(moved_mm) @ away.grid.affine))
+    scores = compare(away, Volume(reference[:, :, :17], cut))
+    for key in ("heart", "rv"):
+        assert scores.of(key).dice == pytest.approx(whole.of(key).dice, abs=0.01)
+        assert scores.of(key).found_ml == pytest.approx(whole.of(key).found_ml, rel=0.02)
+    assert scores.of("heart").hd95_mm == pytest.approx(whole.of("heart").hd95_mm, abs=0.5)
+    assert scores.of("heart").reference_ml == whole.of("heart").reference_ml
+
+
+def test_labels_elsewhere_in_the_world_have_no_overlap_but_a_distance():
+    a = volume(cube((5, 5, 5), (15, 15, 15)))
+    b = Volume(a.array, Grid(a.grid.shape, _shift((50, 0, 0)) @ a.grid.affine))
+    score = compare(a, b, regions="heart").of("heart")
+    assert score.dice == 0
+    assert score.found_ml == score.reference_ml == 1.0
+    assert score.hd95_mm == pytest.approx(50, abs=5)
+
+
+def _shift(by_mm) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = by_mm
+    return matrix
+
+
 def test_a_summary_has_mean_and_spread_of_the_cases_that_have_the_figure():
     a, b = cube((5, 5, 5), (15, 15, 15)), cube((8, 5, 5), (18, 15, 15))
     table = summary([compare(volume(a), volume(a), "1"), compare(volume(a), volume(b), "2")])
