@@ -162,7 +162,7 @@ def train(camera: Photographer) -> None:
             state = "running" if run == "longer" else "finished"
             camera.until(lambda run=run, state=state: panel.state_of(folder / run) == state)
         camera.until(lambda: panel.status.step >= 30)
-        panel.table.choose([folder / "longer", folder / "rate-0.003", folder / "rate-0.001"])
+        panel.table.choose(folder / "longer", folder / "rate-0.003", folder / "rate-0.001")
         panel.ui.newSection.collapsed = True
         panel.ui.chartButton.click()
         camera.take("train")

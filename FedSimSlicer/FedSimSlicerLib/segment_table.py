@@ -9,9 +9,9 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from FedSimSlicerLib.row_table import fit_height, new_item, prepare_table
+
 _NAME, _STATE, _VOLUME = range(3)
-MOST_ROWS = 8
-"""Of the scans that are seen at once; the table scrolls for more."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,7 @@ class ScanTable:
         self._ids: list[str] = []
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Scan"), _("State"), _("Heart")])
-        table.verticalHeader().hide()
-        header = table.horizontalHeader()
-        header.setMinimumSectionSize(20)
-        header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
-        for column in (_STATE, _VOLUME):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        prepare_table(table, stretched=_NAME)
         table.connect("itemChanged(QTableWidgetItem*)", self._on_item)
         table.connect("itemSelectionChanged()", on_chosen)
 
@@ -81,7 +76,7 @@ class ScanTable:
                 if item.toolTip() != (row.tip or row.name):
                     item.setToolTip(row.tip or row.name)
         self._table.blockSignals(blocked)
-        self._fit_height()
+        fit_height(self._table)
 
     def tick(self, ids: Sequence[str]) -> None:
         """Tick these scans and no others, as if the user had."""
@@ -121,21 +116,12 @@ class ScanTable:
         if item.column() == _NAME:
             self._on_ticked()
 
-    def _fit_height(self) -> None:
-        table = self._table
-        rows = min(table.rowCount, MOST_ROWS)
-        height = sum(table.rowHeight(row) for row in range(rows)) + table.horizontalHeader().sizeHint.height() + 4
-        if table.height != height:
-            table.setFixedHeight(height)
-
 
 def _new_item(column: int) -> Any:
-    item = qt.QTableWidgetItem("")
+    item = new_item("", left=column != _VOLUME)
     if column == _NAME:
         item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
         item.setCheckState(qt.Qt.Unchecked)
     else:
         item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-    if column == _VOLUME:
-        item.setTextAlignment(int(qt.Qt.AlignVCenter) | int(qt.Qt.AlignRight))
     return item

@@ -19,7 +19,7 @@ from FedSimSlicerLib.setup_panel import SetupPanel
 from FedSimSlicerLib.training_progress import TrainingProgress
 from FedSimSlicerLib.training_runs import TrainingRuns
 from FedSimSlicerLib.training_setup import TrainingSetup
-from FedSimSlicerLib.training_table import ComparisonTable, RunTable, run_row, starting_row
+from FedSimSlicerLib.training_table import ComparisonTable, run_row, run_table, starting_row
 from FedSimSlicerLib.training_watch import Seen, TrainingWatch
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class TrainPanel:
         self.runs = TrainingRuns()
         self.watch = TrainingWatch(self.runs)
         self.setup = TrainingSetup(self.ui, self._settings, self._background, self._begin, session.message.emit)
-        self.table = RunTable(self.ui.runTable, self._on_chosen)
+        self.table = run_table(self.ui.runTable, self._on_chosen)
         self.comparison = ComparisonTable(self.ui.compareTable, self.ui.compareLabel)
         self.progress = TrainingProgress(self.ui, session.layout, self._set_keep)
         self.libraries = SetupPanel(PackageInstaller(TRAINING_REQUIREMENTS), self.setup.start)
@@ -102,7 +102,7 @@ class TrainPanel:
         ui.resumeWithButton.connect("clicked()", self._resume_with)
         ui.openButton.connect("clicked()", self._open)
         ui.deleteButton.connect("clicked()", self._delete)
-        ui.exploreButton.connect("clicked()", lambda: self._session.model_wanted.emit(str(self.table.chosen[0])))
+        ui.exploreButton.connect("clicked()", lambda: self._session.model_wanted.emit(str(self.table.chosen)))
         slicer.app.connect("aboutToQuit()", self._on_quit)
         self.watch.seen.connect(self._on_seen)
         self._session.state_changed.connect(self._on_state)
@@ -140,17 +140,17 @@ class TrainPanel:
         self.setup.show_runs([path.name for path, _texts, _tip in rows], begun)
         for path, reason in seen.failed.items():
             self._session.message.emit(_("{run} did not start: {reason}").format(run=path.name, reason=reason))
-        if self._choose_next is not None and self._choose_next in self.table.paths:
+        if self._choose_next is not None and self._choose_next in self.table.keys:
             chosen, self._choose_next = self._choose_next, None
-            self.table.choose([chosen])
-        elif not self.table.chosen and len(self.table.paths) == 1:
-            self.table.choose(self.table.paths)
+            self.table.choose(chosen)
+        elif not self.table.all_chosen and len(self.table.keys) == 1:
+            self.table.choose(*self.table.keys)
         self._show_chosen()
         self._enable()
 
     def _show_chosen(self) -> None:
         seen, status = self._seen, self.status
-        waiting = seen.starting.get(self.table.chosen[0]) if self.table.chosen else None
+        waiting = seen.starting.get(self.table.chosen)
         may_touch_scene = self._session.state is not None
         self.progress.show(status, waiting, seen, may_touch_scene)
         self.comparison.show(seen.comparison)
@@ -162,11 +162,11 @@ class TrainPanel:
     @property
     def status(self) -> RunStatus | None:
         """The state of the run that was chosen last."""
-        chosen = self.table.chosen
+        chosen = self.table.all_chosen
         return next((row for row in self._seen.rows if chosen and Path(row.path) == chosen[0]), None)
 
     def _on_chosen(self) -> None:
-        self.watch.chosen = self.table.chosen
+        self.watch.chosen = self.table.all_chosen
         self.watch.look()
         self._enable()
 
@@ -178,7 +178,7 @@ class TrainPanel:
             self._show_chosen()
 
     def _enable(self) -> None:
-        ui, chosen = self.ui, self.table.chosen
+        ui, chosen = self.ui, self.table.all_chosen
         states = {Path(row.path): row.state for row in self._seen.rows}
         starting = set(self._seen.starting) | set(self.runs.starting)
         running = [path for path in chosen if path in starting or states.get(path) == "running"]
@@ -196,7 +196,7 @@ class TrainPanel:
         ui.emptyLabel.visible = bool(ui.emptyLabel.text)
 
     def _empty_text(self) -> str:
-        if self.table.paths:
+        if self.table.keys:
             return ""
         return _(
             "No run in this folder yet. Choose a cohort above and press “Start training”; without data of your own, "
@@ -217,7 +217,7 @@ class TrainPanel:
 
     def _stop(self) -> None:
         states = {Path(row.path): row.state for row in self._seen.rows}
-        chosen = [p for p in self.table.chosen if p in self.runs.starting or states.get(p) == "running"]
+        chosen = [p for p in self.table.all_chosen if p in self.runs.starting or states.get(p) == "running"]
         self._do_with_each(chosen, self.runs.stop)
 
     def _resume(self) -> None:
@@ -234,7 +234,7 @@ class TrainPanel:
             self._start_again(text.split())
 
     def _start_again(self, settings: Sequence[str]) -> None:
-        (path,) = self.table.chosen
+        (path,) = self.table.all_chosen
         if not self.libraries.refresh():
             self._session.message.emit(_("Training needs more packages; install them above, then resume."))
             return
@@ -242,11 +242,11 @@ class TrainPanel:
         self._do(lambda: self.runs.resume(path, settings, keep))
 
     def _open(self) -> None:
-        (path,) = self.table.chosen
+        (path,) = self.table.all_chosen
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
 
     def _delete(self) -> None:
-        chosen = self.table.chosen
+        chosen = self.table.all_chosen
         names = "\n".join(str(path) for path in chosen)
         asked = _("Delete with all checkpoints, pictures and results?\n\n{names}\n\nThis cannot be undone.")
         if slicer.util.confirmYesNoDisplay(

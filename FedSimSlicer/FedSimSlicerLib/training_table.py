@@ -9,91 +9,19 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
+from FedSimSlicerLib.row_table import Row, RowTable, fit_height, new_item, prepare_table
+
 if TYPE_CHECKING:
     from FedSimCore.runs.comparison import Comparison
     from FedSimCore.runs.history import RunStatus
 
-MOST_ROWS = 8
-"""Of the runs that are seen at once; the table scrolls for more."""
 LOSS = "loss"
 
 
-class RunTable:
-    """Fills a qt.QTableWidget with runs; what is chosen stays chosen while rows come, go and change.
-
-    Args:
-        table: the widget.
-        on_chosen: called when other runs are chosen.
-    """
-
-    def __init__(self, table: Any, on_chosen: Callable[[], None]) -> None:
-        self._table, self._on_chosen = table, on_chosen
-        self._paths: list[Path] = []
-        table.setColumnCount(5)
-        table.setHorizontalHeaderLabels([_("Run"), _("State"), _("Steps"), _("Left"), _("Loss")])
-        _prepare(table)
-        table.connect("itemSelectionChanged()", on_chosen)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The runs in their order."""
-        return tuple(self._paths)
-
-    @property
-    def chosen(self) -> tuple[Path, ...]:
-        """The chosen runs; the one that was clicked last comes first."""
-        rows = sorted({index.row() for index in self._table.selectionModel().selectedRows()})
-        current = self._table.currentRow()
-        rows.sort(key=lambda row: row != current)
-        return tuple(self._paths[row] for row in rows if row < len(self._paths))
-
-    def show(self, rows: Sequence[tuple[Path, Sequence[str], str]]) -> None:
-        """Show runs: path, texts of the columns, tooltip."""
-        paths = [path for path, _texts, _tip in rows]
-        if paths != self._paths:
-            self._arrange(paths)
-        for number, (_path, texts, tip) in enumerate(rows):
-            for column, text in enumerate(texts):
-                item = self._table.item(number, column)
-                if item.text() != text:
-                    item.setText(text)
-                if item.toolTip() != tip:
-                    item.setToolTip(tip)
-        self._table.visible = bool(rows)
-        _fit_height(self._table)
-
-    def choose(self, paths: Sequence[Path]) -> None:
-        """Choose these runs, as if the user had."""
-        self._select(paths)
-        self._on_chosen()
-
-    def _arrange(self, paths: list[Path]) -> None:
-        """Bring the rows into another order, with what was chosen in it."""
-        chosen = self.chosen
-        self._paths = paths
-        blocked = self._table.blockSignals(True)
-        self._table.setRowCount(len(paths))
-        for row in range(len(paths)):
-            for column in range(self._table.columnCount):
-                if self._table.item(row, column) is None:
-                    self._table.setItem(row, column, _item("", left=column < 2))
-        self._table.blockSignals(blocked)
-        self._select(chosen)
-        if self.chosen != chosen:
-            self._on_chosen()
-
-    def _select(self, paths: Sequence[Path]) -> None:
-        table = self._table
-        blocked = table.blockSignals(True)
-        table.clearSelection()
-        model, flags = table.selectionModel(), qt.QItemSelectionModel.Select | qt.QItemSelectionModel.Rows
-        wanted = [self._paths.index(path) for path in paths if path in self._paths]
-        if wanted:
-            table.setCurrentCell(wanted[0], 0, qt.QItemSelectionModel.NoUpdate)
-        for row in wanted:
-            model.select(table.model().index(row, 0), flags)
-        table.blockSignals(blocked)
-        table.viewport().update()
+def run_table(table: Any, on_chosen: Callable[[], None]) -> RowTable:
+    """Return the table of runs; what a row stands for is the path of its run."""
+    headers = [_("Run"), _("State"), _("Steps"), _("Left"), _("Loss")]
+    return RowTable(table, headers, (2, 3, 4), on_chosen)
 
 
 class ComparisonTable:
@@ -107,7 +35,7 @@ class ComparisonTable:
     def __init__(self, table: Any, label: Any) -> None:
         self._table, self._label = table, label
         self._shown: Comparison | None = None
-        _prepare(table)
+        prepare_table(table)
         self.show(None)
 
     def show(self, comparison: Comparison | None) -> None:
@@ -135,17 +63,17 @@ class ComparisonTable:
         table.setRowCount(len(rows))
         for row, (name, values) in enumerate(rows):
             texts = [_value_text(value) for value in values]
-            table.setItem(row, 0, _item(name, left=True))
+            table.setItem(row, 0, new_item(name, left=True))
             for column, text in enumerate(texts):
-                table.setItem(row, 1 + column, _item(text, left=False))
+                table.setItem(row, 1 + column, new_item(text, left=False))
                 table.item(row, 1 + column).setToolTip(f"{names[column]}: {text}")
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.resizeRowsToContents()
-        _fit_height(table, most=20)
+        fit_height(table, most=20, may_be_wider=True)
 
 
-def run_row(status: RunStatus, waiting: str | None) -> tuple[Path, Sequence[str], str]:
+def run_row(status: RunStatus, waiting: str | None) -> Row:
     """Return a run's row.
 
     Args:
@@ -167,7 +95,7 @@ def run_row(status: RunStatus, waiting: str | None) -> tuple[Path, Sequence[str]
     return Path(status.path), texts, "\n".join(filter(None, tip))
 
 
-def starting_row(path: Path) -> tuple[Path, Sequence[str], str]:
+def starting_row(path: Path) -> Row:
     """Return the row of a run that has told nothing yet."""
     return path, (path.name, _("starting"), "–", "–", "–"), str(path)
 
@@ -198,32 +126,6 @@ def duration_text(seconds: float) -> str:
     if seconds < 5400:
         return _("{minutes:.0f} min").format(minutes=seconds / 60)
     return _("{hours:.1f} h").format(hours=seconds / 3600)
-
-
-def _prepare(table: Any) -> None:
-    table.verticalHeader().hide()
-    table.setHorizontalScrollMode(qt.QAbstractItemView.ScrollPerPixel)
-    table.setWordWrap(False)
-    header = table.horizontalHeader()
-    header.setMinimumSectionSize(20)
-    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-    if table.columnCount:
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-
-
-def _fit_height(table: Any, most: int = MOST_ROWS) -> None:
-    rows = min(table.rowCount, most)
-    height = sum(table.rowHeight(row) for row in range(rows)) + table.horizontalHeader().sizeHint.height() + 4
-    if table.columnCount != 5:  # runs side by side may be wider than the panel
-        height += table.horizontalScrollBar().sizeHint.height()
-    if table.height != height:
-        table.setFixedHeight(height)
-
-
-def _item(text: str, left: bool) -> Any:
-    item = qt.QTableWidgetItem(text)
-    item.setTextAlignment(int(qt.Qt.AlignVCenter) | int(qt.Qt.AlignLeft if left else qt.Qt.AlignRight))
-    return item
 
 
 def _value_text(value: Any) -> str:

@@ -62,7 +62,7 @@ def train(shared_module: Any, session: Any, runs_folder: Any, wait_for: Any) -> 
     panel = next(panel for panel in shared_module.panel.panels if type(panel).__name__ == "TrainPanel")
     panel.ui.folderEdit.currentPath = str(runs_folder.folder)
     panel.setup.form.reset()
-    wait_for(lambda: panel.watch.folder == runs_folder.folder and panel.table.paths == ())
+    wait_for(lambda: panel.watch.folder == runs_folder.folder and panel.table.keys == ())
     yield panel
     panel.ui.chartButton.checked = False
     for row in panel._seen.rows:

@@ -31,14 +31,14 @@ def begin(train, small_recipe, wait_for):
         train.setup.name = name
         train.ui.keepNewBox.checked = keep
         train.ui.startButton.click()
-        wait_for(lambda: train.folder / name in train.table.paths, seconds=30)
+        wait_for(lambda: train.folder / name in train.table.keys, seconds=30)
         return train.folder / name
 
     return start
 
 
 def cell(panel, path, column):
-    return panel.ui.runTable.item(panel.table.paths.index(path), column).text()
+    return panel.ui.runTable.item(panel.table.keys.index(path), column).text()
 
 
 def test_an_empty_folder_says_what_to_do(train):
@@ -57,12 +57,12 @@ def test_nothing_starts_without_a_cohort_and_the_field_says_why(train, messages,
     train.ui.startButton.click()
     wait_for(lambda: "does not exist" in messages[-1])
     assert "does not exist" in train.setup.form.rows["cohort"].reason.text
-    assert train.table.paths == ()
+    assert train.table.keys == ()
 
 
 def test_a_training_is_started_watched_and_finished(train, begin, wait_for, application):
     path = begin(steps=24)
-    assert train.table.chosen == (path,)
+    assert train.table.all_chosen == (path,)
     assert cell(train, path, 1) == "starting"
     wait_for(lambda: train.state_of(path) == "finished")
     assert cell(train, path, 1) == "finished"
@@ -103,7 +103,7 @@ def test_runs_are_found_again_by_another_panel(train, begin, wait_for, session, 
     wait_for(lambda: train.state_of(path) == "running" and train.status.step > 3)
     other = TrainPanel(session, shared_module.panel._resource_path)
     try:
-        wait_for(lambda: other.table.paths == (path,))
+        wait_for(lambda: other.table.keys == (path,))
         assert other.folder == train.folder, "the folder is remembered"
         wait_for(lambda: "running" in other.ui.stateLabel.text)
         other.ui.stopButton.click()
@@ -137,7 +137,7 @@ def test_a_training_that_cannot_begin_says_why(train, small_recipe, wait_for, me
     train.ui.startButton.click()
     wait_for(lambda: messages and "did not start" in messages[-1])
     assert "holds no cohort" in messages[-1]
-    assert train.table.paths == ()
+    assert train.table.keys == ()
 
 
 def test_curves_of_several_runs_are_drawn_in_one_chart_and_compared(train, runs_folder, wait_for):
@@ -145,11 +145,11 @@ def test_curves_of_several_runs_are_drawn_in_one_chart_and_compared(train, runs_
     from slicer.util import arrayFromTableColumn
 
     one, other = runs_folder("one", steps=8, report_every=1), runs_folder("other", steps=12, learning_rate=0.01)
-    wait_for(lambda: set(train.table.paths) == {one, other})
+    wait_for(lambda: set(train.table.keys) == {one, other})
     assert "Choose two runs" in train.ui.compareLabel.text
     layout = slicer.app.layoutManager()
     before = layout.layout
-    train.table.choose([one])
+    train.table.choose(one)
     wait_for(lambda: train.ui.chartButton.enabled)
     train.ui.chartButton.click()
     assert layout.layout != before
@@ -159,7 +159,7 @@ def test_curves_of_several_runs_are_drawn_in_one_chart_and_compared(train, runs_
     assert list(arrayFromTableColumn(table, "Step")) == list(range(1, 9))
     losses = arrayFromTableColumn(table, "loss")
     assert losses[-1] == pytest.approx(train.status.metrics["loss"])
-    train.table.choose([one, other])
+    train.table.choose(one, other)
     wait_for(lambda: chart.GetNumberOfPlotSeriesNodes() == 2)
     names = {chart.GetNthPlotSeriesNode(n).GetName() for n in range(2)}
     assert names == {"one: loss", "other: loss"}
@@ -180,7 +180,7 @@ def test_a_closed_scene_takes_the_chart_and_a_new_one_gets_it_again(train, runs_
     import slicer
 
     path = runs_folder("one", steps=8)
-    wait_for(lambda: train.table.paths == (path,))
+    wait_for(lambda: train.table.keys == (path,))
     wait_for(lambda: train.ui.chartButton.enabled)
     layout = slicer.app.layoutManager()
     before = layout.layout
@@ -198,7 +198,7 @@ def test_the_chart_is_not_saved_with_the_scene(train, runs_folder, wait_for, tmp
     import slicer
 
     path = runs_folder("one", steps=8)
-    wait_for(lambda: train.table.paths == (path,) and train.ui.chartButton.enabled)
+    wait_for(lambda: train.table.keys == (path,) and train.ui.chartButton.enabled)
     train.ui.chartButton.click()
     scene = tmp_path / "scene.mrml"
     slicer.mrmlScene.SetURL(str(scene))
@@ -211,7 +211,7 @@ def test_a_run_is_deleted_only_after_asking(train, runs_folder, wait_for, dialog
     import slicer
 
     path = runs_folder("one")
-    wait_for(lambda: train.table.chosen == (path,))
+    wait_for(lambda: train.table.all_chosen == (path,))
     asked = []
 
     def answer(yes):
@@ -223,7 +223,7 @@ def test_a_run_is_deleted_only_after_asking(train, runs_folder, wait_for, dialog
     assert path.exists()
     monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", answer(True))
     train.ui.deleteButton.click()
-    wait_for(lambda: train.table.paths == ())
+    wait_for(lambda: train.table.keys == ())
     assert not path.exists()
 
 
@@ -240,16 +240,16 @@ def test_training_asks_for_its_packages_and_starts_when_they_are_there(train, sm
     train.ui.startButton.click()
     wait_for(lambda: train.libraries.widget.isVisible())
     assert "lightning-fabric 2.4 or later" in train.libraries.ui.missingLabel.text
-    assert train.table.paths == ()
+    assert train.table.keys == ()
     train.libraries.ui.installButton.click()
-    wait_for(lambda: len(train.table.paths) == 1)
+    wait_for(lambda: len(train.table.keys) == 1)
     assert not train.libraries.widget.isVisible()
-    wait_for(lambda: train.state_of(train.table.paths[0]) == "finished")
+    wait_for(lambda: train.state_of(train.table.keys[0]) == "finished")
 
 
 def test_a_name_that_is_taken_or_no_folder_is_refused(train, runs_folder, small_recipe, wait_for, messages):
     path = runs_folder("one")
-    wait_for(lambda: train.table.paths == (path,))
+    wait_for(lambda: train.table.keys == (path,))
     train.setup.choose(str(small_recipe()))
     train.ui.nameEdit.text = "one"
     train.ui.startButton.click()
@@ -265,7 +265,7 @@ def test_the_gui_is_not_held_while_a_long_run_is_watched(train, runs_folder, wai
     from FedSimCore.runs.folder import RunFolder
 
     path = runs_folder("one")
-    wait_for(lambda: train.table.chosen == (path,) and train.ui.chartButton.enabled)
+    wait_for(lambda: train.table.all_chosen == (path,) and train.ui.chartButton.enabled)
     train.ui.chartButton.click()
     for _ in range(20):  # the chart's view is made, which takes a while of its own
         application.process_events()
@@ -291,8 +291,8 @@ def test_the_panel_fits_into_400_pixels_with_letters_half_as_large_again(
     import qt
 
     paths = {runs_folder("one"), runs_folder("a-run-with-a-name-that-is-longer-than-the-others", steps=9)}
-    wait_for(lambda: set(train.table.paths) == paths)
-    train.table.choose(list(train.table.paths))
+    wait_for(lambda: set(train.table.keys) == paths)
+    train.table.choose(list(train.table.keys))
     train.ui.moreBox.collapsed = False
     train.ui.logSection.collapsed = False
     font = qt.QFont(train.widget.font)
