@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,9 +134,28 @@ def enhancer_configs(cohort: Path) -> list[dict[str, Any]]:
     return found
 
 
-RECIPES = {
+def segmenter_configs(cohort: Path) -> list[dict[str, Any]]:
+    """Return segmenters of several widths, on patches of several sizes."""
+    (fields,) = hearts_configs("segmenter", cohort, ((64, 2),))
+    common = {name: value for name, value in fields.items() if name not in ("size", "spacing_mm", "batch_size")}
+    sizes = ((48, 16, 2), (64, 16, 3), (64, 32, 2), (96, 16, 2), (96, 32, 1))
+    return [
+        {
+            **common,
+            "spacing_mm": WIDTH_MM / patch,
+            "patch": patch,
+            "channels": [width, 2 * width, 4 * width, 8 * width],
+            "batch_size": batch,
+            "held_cases": 0,
+        }
+        for patch, width, batch in sizes
+    ]
+
+
+RECIPES: Mapping[str, Callable[[Path], list[dict[str, Any]]]] = {
     **{name: partial(hearts_configs, name) for name in ("shape-generator", "generator")},
     "enhancer": enhancer_configs,
+    "segmenter": segmenter_configs,
 }
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from FedSimCore.files import read_json
 from FedSimCore.resources import resource_path
+from FedSimCore.runs.events import Started
 from FedSimCore.runs.folder import RunFolder
-from FedSimCore.runs.history import status
+from FedSimCore.runs.history import RunHistory, status
 from FedSimCore.segmentation.card import card
 from FedSimCore.segmentation.model_file import MODEL_OF_RUN, Segmenter
 from FedSimCore.training.recipes import checked_config, read_recipe
@@ -53,26 +54,43 @@ def trained(run: RunFolder, fields: dict[str, Any]) -> Path:
     return run.path / MODEL_OF_RUN
 
 
+def interruptions(run: RunFolder) -> str:
+    """Return what a card tells of a run that was stopped and gone on with; empty if it went in one go."""
+    later = [event for event in RunHistory(run).events if isinstance(event, Started) and event.session > 1]
+    if not later:
+        return ""
+    told = []
+    for event in later:
+        changed = ", ".join(f"{name}={value}" for name, value in event.changed.items())
+        told.append(f"{event.step} (with {changed})" if changed else str(event.step))
+    return f"\n- stopped and gone on with after step {', '.join(told)}"
+
+
 def main() -> None:
     """Train the stages and write the file."""
     parser = argparse.ArgumentParser(prog="python -m Testing.trainings.segmenter_that_ships", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for chests, runs and model")
     parser.add_argument("--stages", type=int, default=len(STAGES), help="how many of the stages")
+    parser.add_argument("--note", default="", help="a sentence more for the card")
     parser.add_argument("--copy", action="store_true", help="put the result into Resources/models")
     options = parser.parse_args()
     out: Path = options.out
     last: Path | None = None
+    note = NOTE
     for stage in STAGES[: options.stages]:
         fields = {**SIZES, **COMMON, **stage, "anatomies": str(out / "anatomies")}
         name = fields.pop("name")
         if last is not None:
             fields["init"] = str(last)
-        last = trained(RunFolder(out / "runs" / name), fields)
+        run = RunFolder(out / "runs" / name)
+        last = trained(run, fields)
+        note += interruptions(run)
     assert last is not None
     segmenter = Segmenter.load(last)
     path = segmenter.save(out / "segmenter.safetensors", half=True)
     told = path.with_suffix(".md")
-    told.write_text(card(segmenter, NOTE), encoding="utf-8")
+    note += f"\n- {options.note}" if options.note else ""
+    told.write_text(card(segmenter, note), encoding="utf-8")
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     if options.copy:
         folder = resource_path("anatomy").parent / "models"

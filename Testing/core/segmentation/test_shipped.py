@@ -55,6 +55,7 @@ def test_its_card_says_what_it_saw_and_what_it_is_not_for():
     assert "Not for clinical use" in card
     assert "no real voxel" in card
     assert "chests made at random" in card
+    assert "from the beginning ends with other weights" in card
 
 
 def test_it_finds_the_heart_of_an_unseen_phantom(found: Segmentation, phantom):
