@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from FedSimCore.errors import FedSimError
 from FedSimCore.federated.local_sites import SERVER
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.dependencies import FEDERATED_REQUIREMENTS
@@ -27,6 +24,7 @@ from FedSimSlicerLib.federation_watch import FederationWatch
 from FedSimSlicerLib.installer import PackageInstaller
 from FedSimSlicerLib.setup_panel import SetupPanel
 from FedSimSlicerLib.training_progress import show_log
+from FedSimSlicerLib.watched_folder import FileActions, WatchedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.state import ModuleState
 
 FOLDER_SETTING = "FedSim/StudiesFolder"
-TYPED_MS = 600
-"""After the last key the folder that was typed is looked at."""
 GOING = ("starting", "waiting", "running")
 RESUMABLE = ("new", "stopped", "interrupted", "failed")
 
@@ -67,11 +63,6 @@ class FederatePanel:
         self._seen = FederationSeen()
         self._choose_next: Path | None = None
         self._wanted: Callable[[], None] | None = None
-        # A path that is being typed leads to large folders on its way.
-        self._typing = qt.QTimer()
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(TYPED_MS)
-        self._typing.connect("timeout()", self._choose_folder)
         self.widget = slicer.util.loadUI(resource_path("UI/FederatePanel.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.runs = FederationRuns()
@@ -87,7 +78,8 @@ class FederatePanel:
         self.libraries.ui.titleLabel.text = _("<b>Studies of several sites need some more Python packages:</b>")
         self.libraries.widget.hide()
         self.widget.layout().insertWidget(0, self.libraries.widget)
-        self._show_folder()
+        self._folder = WatchedFolder(self.widget, self.ui.folderEdit, self.watch, FOLDER_SETTING, "studies")
+        self._actions = FileActions(self._background, session.message.emit, self._acted)
         self._connect()
         self._show_chosen()
         self._enable()
@@ -96,8 +88,7 @@ class FederatePanel:
     def close(self) -> None:
         """Look no more; studies go on."""
         slicer.app.disconnect("aboutToQuit()", self._on_quit)
-        self._typing.stop()
-        self.watch.close()
+        self._folder.close()
         self.setup.close()
         self._plans.close()
         self._background.close()
@@ -105,14 +96,10 @@ class FederatePanel:
 
     def follow(self) -> None:
         """Look more often while the panel is seen; to be called when it is shown or hidden."""
-        seen = bool(self.widget.isVisible())
-        self.watch.set_pace(seen)
-        if seen:
-            self.watch.look()
+        self._folder.follow()
 
     def _connect(self) -> None:
         ui = self.ui
-        ui.folderEdit.connect("currentPathChanged(QString)", lambda _path: self._typing.start())
         ui.stopButton.connect("clicked()", self._stop)
         ui.resumeButton.connect("clicked()", self._resume)
         ui.openButton.connect("clicked()", self._open)
@@ -122,25 +109,10 @@ class FederatePanel:
         self.watch.seen.connect(self._on_seen)
         self._session.state_changed.connect(self._on_state)
 
-    # ---- the folder of studies
-
     @property
     def folder(self) -> Path:
         """Where studies are kept, as it was typed last."""
-        typed = str(self.ui.folderEdit.currentPath).strip()
-        return Path(typed).expanduser().absolute() if typed else self.watch.folder
-
-    def _show_folder(self) -> None:
-        edit = self.ui.folderEdit
-        edit.filters = ctk.ctkPathLineEdit.Dirs
-        edit.currentPath = str(self._settings.value(FOLDER_SETTING) or Path.home() / "FedSim" / "studies")
-        self.watch.folder = self.folder
-
-    def _choose_folder(self) -> None:
-        if self.folder != self.watch.folder:
-            self.watch.folder = self.folder
-            self._settings.setValue(FOLDER_SETTING, str(self.folder))
-            self.watch.look()
+        return self._folder.path
 
     # ---- what is seen
 
@@ -216,7 +188,7 @@ class FederatePanel:
         folder = self.folder / study.name
 
         def begin() -> None:
-            self._do(lambda: self.runs.begin_study(study, folder, keep))
+            self._actions.do(lambda: self.runs.begin_study(study, folder, keep))
             self._choose_next = folder
             self.ui.newSection.collapsed = True  # what comes of it is below
 
@@ -224,7 +196,7 @@ class FederatePanel:
 
     def _take_part(self, kit: Kit, cohort: str, runs: Path, keep: bool) -> None:
         def connect() -> None:
-            self._do(lambda: self.runs.take_part(kit, cohort, runs, keep))
+            self._actions.do(lambda: self.runs.take_part(kit, cohort, runs, keep))
             self._choose_next = runs
             self.ui.kitSection.collapsed = True
 
@@ -249,7 +221,7 @@ class FederatePanel:
         row = self.row
         if row is not None:
             stop = self.runs.stop_study if row.kind == "study" else self.runs.leave
-            self._do(lambda: stop(row.path))
+            self._actions.do(lambda: stop(row.path))
 
     def _resume(self) -> None:
         row = self.row
@@ -264,7 +236,7 @@ class FederatePanel:
                 kit = read_kit(kit_path)
                 self.runs.take_part(kit, kit.cohort, path, bool(self.ui.keepKitBox.checked))
 
-        self._with_libraries(lambda: self._do(again))
+        self._with_libraries(lambda: self._actions.do(again))
 
     def _open(self) -> None:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.table.chosen)))
@@ -282,22 +254,11 @@ class FederatePanel:
         row = self.row
         if row is not None:
             folder = row.path / SERVER if row.kind == "study" else row.path
-            self._do(lambda: self.runs.set_keep(folder, keep))
-
-    def _do(self, action: Callable[[], Any]) -> None:
-        """Do what touches files in the thread, then look at what has become of it."""
-        self._session.message.emit("")
-        self._background.run(action, lambda _done: self._acted(), self._failed)
+            self._actions.do(lambda: self.runs.set_keep(folder, keep))
 
     def _acted(self) -> None:
         self.watch.look()
         self._enable()
-
-    def _failed(self, error: BaseException) -> None:
-        if not isinstance(error, FedSimError):
-            logging.error("FedSim federated study", exc_info=error)
-        self._session.message.emit(str(error))
-        self._acted()
 
     def _on_quit(self) -> None:
         going = [row for row in self._seen.rows if row.state in GOING]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from FedSimCore.errors import FedSimError
 from FedSimSlicerLib.background import Background
 from FedSimSlicerLib.dependencies import TRAINING_REQUIREMENTS
 from FedSimSlicerLib.installer import PackageInstaller
@@ -21,6 +18,7 @@ from FedSimSlicerLib.training_runs import TrainingRuns
 from FedSimSlicerLib.training_setup import TrainingSetup
 from FedSimSlicerLib.training_table import ComparisonTable, run_row, run_table, starting_row
 from FedSimSlicerLib.training_watch import Seen, TrainingWatch
+from FedSimSlicerLib.watched_folder import FileActions, WatchedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from FedSimSlicerLib.state import ModuleState
 
 FOLDER_SETTING = "FedSim/RunsFolder"
-TYPED_MS = 600
-"""After the last key the folder that was typed is looked at."""
 RESUMABLE = ("stopped", "interrupted", "failed", "new")
 
 
@@ -57,11 +53,6 @@ class TrainPanel:
         self._background = Background()
         self._seen = Seen()
         self._choose_next: Path | None = None
-        # A path that is being typed leads to large folders on its way.
-        self._typing = qt.QTimer()
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(TYPED_MS)
-        self._typing.connect("timeout()", self._choose_folder)
         self.widget = slicer.util.loadUI(resource_path("UI/TrainPanel.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.runs = TrainingRuns()
@@ -74,7 +65,8 @@ class TrainPanel:
         self.libraries.ui.titleLabel.text = _("<b>Training needs some more Python packages:</b>")
         self.libraries.widget.hide()
         self.widget.layout().insertWidget(0, self.libraries.widget)
-        self._show_folder()
+        self._folder = WatchedFolder(self.widget, self.ui.folderEdit, self.watch, FOLDER_SETTING, "runs")
+        self._actions = FileActions(self._background, session.message.emit, self._acted)
         self._connect()
         self._enable()
         self.watch.look()
@@ -82,21 +74,16 @@ class TrainPanel:
     def close(self) -> None:
         """Look no more; trainings go on."""
         slicer.app.disconnect("aboutToQuit()", self._on_quit)
-        self._typing.stop()
-        self.watch.close()
+        self._folder.close()
         self._background.close()
         self.progress.close()
 
     def follow(self) -> None:
         """Look more often while the panel is seen; to be called when it is shown or hidden."""
-        seen = bool(self.widget.isVisible())
-        self.watch.set_pace(seen)
-        if seen:
-            self.watch.look()
+        self._folder.follow()
 
     def _connect(self) -> None:
         ui = self.ui
-        ui.folderEdit.connect("currentPathChanged(QString)", lambda _path: self._typing.start())
         ui.stopButton.connect("clicked()", self._stop)
         ui.resumeButton.connect("clicked()", self._resume)
         ui.resumeWithButton.connect("clicked()", self._resume_with)
@@ -107,25 +94,10 @@ class TrainPanel:
         self.watch.seen.connect(self._on_seen)
         self._session.state_changed.connect(self._on_state)
 
-    # ---- the folder of runs
-
     @property
     def folder(self) -> Path:
         """Where runs are kept, as it was typed last."""
-        typed = str(self.ui.folderEdit.currentPath).strip()
-        return Path(typed).expanduser().absolute() if typed else self.watch.folder
-
-    def _show_folder(self) -> None:
-        edit = self.ui.folderEdit
-        edit.filters = ctk.ctkPathLineEdit.Dirs
-        edit.currentPath = str(self._settings.value(FOLDER_SETTING) or Path.home() / "FedSim" / "runs")
-        self.watch.folder = self.folder
-
-    def _choose_folder(self) -> None:
-        if self.folder != self.watch.folder:
-            self.watch.folder = self.folder
-            self._settings.setValue(FOLDER_SETTING, str(self.folder))
-            self.watch.look()
+        return self._folder.path
 
     # ---- what is seen
 
@@ -211,7 +183,7 @@ class TrainPanel:
             self.ui.newSection.collapsed = False
             return
         folder = self.folder / name
-        self._do(lambda: self.runs.begin(recipe, folder, settings, keep))
+        self._actions.do(lambda: self.runs.begin(recipe, folder, settings, keep))
         self._choose_next = folder
         self.ui.newSection.collapsed = True  # what comes of it is below
 
@@ -239,7 +211,7 @@ class TrainPanel:
             self._session.message.emit(_("Training needs more packages; install them above, then resume."))
             return
         keep = bool(self.ui.keepNewBox.checked)
-        self._do(lambda: self.runs.resume(path, settings, keep))
+        self._actions.do(lambda: self.runs.resume(path, settings, keep))
 
     def _open(self) -> None:
         (path,) = self.table.all_chosen
@@ -255,29 +227,18 @@ class TrainPanel:
             self._do_with_each(chosen, self.runs.delete)
 
     def _set_keep(self, path: Path, keep: bool) -> None:
-        self._do(lambda: self.runs.set_keep(path, keep))
+        self._actions.do(lambda: self.runs.set_keep(path, keep))
 
     def _do_with_each(self, paths: Sequence[Path], action: Callable[[Path], None]) -> None:
         def act() -> None:
             for path in paths:
                 action(path)
 
-        self._do(act)
-
-    def _do(self, action: Callable[[], Any]) -> None:
-        """Do what touches files in the thread, then look at what has become of it."""
-        self._session.message.emit("")
-        self._background.run(action, lambda _done: self._acted(), self._failed)
+        self._actions.do(act)
 
     def _acted(self) -> None:
         self.watch.look()
         self._enable()
-
-    def _failed(self, error: BaseException) -> None:
-        if not isinstance(error, FedSimError):
-            logging.error("FedSim training", exc_info=error)
-        self._session.message.emit(str(error))
-        self._acted()
 
     def _on_quit(self) -> None:
         self.runs.stop_with_slicer([Path(row.path) for row in self._seen.rows if row.state == "running"])
