@@ -123,7 +123,9 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/experiments/__init__.py
   FedSimCore/experiments/artifact.py
   FedSimCore/experiments/cases.py
+  FedSimCore/experiments/columns.py
   FedSimCore/experiments/definition.py
+  FedSimCore/experiments/federated_columns.py
   FedSimCore/experiments/figures.py
   FedSimCore/experiments/hearts.py
   FedSimCore/experiments/planning.py
@@ -134,6 +136,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/experiments/scale.py
   FedSimCore/experiments/segmenters.py
   FedSimCore/experiments/statistics.py
+  FedSimCore/experiments/studies.py
   FedSimCore/experiments/tables.py
   FedSimCore/experiments/trained.py
   FedSimCore/experiments/workshop.py

@@ -42,7 +42,7 @@ class Bench:
 
     def result(self, artifact: Artifact) -> Path:
         """Return where a finished artifact's result lies."""
-        return artifact.folder(self.root) / artifact.result
+        return artifact.path(self.root)
 
 
 class Artifact(ABC):
@@ -82,6 +82,10 @@ class Artifact(ABC):
     def folder(self, root: Path) -> Path:
         """Return its folder."""
         return root / f"{self.title}-{self.key}"
+
+    def path(self, root: Path) -> Path:
+        """Return where its result lies."""
+        return self.folder(root) / self.result
 
     def is_done(self, root: Path) -> bool:
         """Tell whether it is there."""

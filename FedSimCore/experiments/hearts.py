@@ -11,7 +11,6 @@ from FedSimCore.cohorts import Case, Cohort, read_table, write_cohort
 from FedSimCore.experiments.artifact import Artifact, Bench
 from FedSimCore.experiments.cases import CaseTable, Crops, cases_of
 from FedSimCore.experiments.definition import Blend, Shape, Truth
-from FedSimCore.experiments.trained import Trained
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,7 @@ class DrawnHearts(Artifact):
     """Hearts drawn from a model, as ``fedsim generate`` does.
 
     Attributes:
-        model: run of the recipe enhancer or semi-supervised.
+        model: run of the recipe enhancer or semi-supervised, or what a study of the latter leaves at a site.
         table: the model's training cases, for the nearest of each heart.
         site: whose look.
         count: hearts.
@@ -34,7 +33,7 @@ class DrawnHearts(Artifact):
         blend: how the simulator's heart is put in.
     """
 
-    model: Trained
+    model: Artifact
     table: CaseTable
     site: str
     count: int
@@ -87,7 +86,7 @@ class RenderedCases(Artifact):
         truth: stages whose result is the patient's own, see :class:`~FedSimCore.experiments.definition.Exchanged`.
     """
 
-    model: Trained
+    model: Artifact
     site: str
     crops: Crops
     cases: tuple[str, ...]

@@ -51,4 +51,5 @@ def run_in_process(study: Study, folder: Path, listen: Listener = ignore) -> Non
         for site in sites.values():
             stack.callback(site.close)
         server = stack.enter_context(open_server(study, run, listen))
+        stack.enter_context(server.wants_stop.signals())
         conduct(server, InProcessLink(sites))
