@@ -13,15 +13,15 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from FedSimCore import anatomy
+from FedSimCore.cohorts.phantom.scanning import IodineRanges
+from FedSimCore.cohorts.phantom.sites import Range, Row
 from FedSimCore.ct.surroundings import structures
 from FedSimCore.files import read_json
 from FedSimCore.resources import resource_path
 
-Range = tuple[float, float]
-COMPARTMENTS = ("left", "pa", "rv", "ra", "svc", "ivc", "myocardium", "veins", "organ", "mixing")
 COUCH = 40
 """Label of what a patient lies on, in structure maps; above all of ``Resources/ct/surroundings.json``."""
 STRUCTURES = 64
@@ -30,36 +30,22 @@ _MIXING = {"ra": 1.0, "rv": 0.4, "svc": 0.5, "ivc": 0.5}
 """How uneven the iodine is that caval veins bring, as a share of the phase's ``mixing``."""
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Phase(_Row):
-    """Iodine (mg/ml) by compartment; with ``relative_to_left`` all but ``left`` are factors on it."""
+class Phase(IodineRanges):
+    """Iodine by compartment; with ``relative_to_left`` all but ``left`` are factors on it."""
 
     name: str
     share: float = Field(gt=0)
     relative_to_left: bool = False
-    left: Range
-    pa: Range
-    rv: Range
-    ra: Range
-    svc: Range
-    ivc: Range
-    myocardium: Range
-    veins: Range
-    organ: Range
-    mixing: Range
 
 
-class Tissue(_Row):
+class Tissue(Row):
     """HU without iodine, and the standard deviation (HU) of its texture."""
 
     hu: Range
     texture: float = Field(ge=0)
 
 
-class Appearance(_Row):
+class Appearance(Row):
     """The table Resources/segmentation/appearance.json."""
 
     schema_: Literal["fedsim/segmentation-appearance/1"] = Field(alias="schema")
@@ -96,7 +82,7 @@ def draw_contrast(rng: np.random.Generator) -> Contrast:
     table = appearance()
     shares = np.array([phase.share for phase in table.phases])
     phase = table.phases[int(rng.choice(len(shares), p=shares / shares.sum()))]
-    iodine = {name: float(rng.uniform(*getattr(phase, name))) for name in COMPARTMENTS}
+    iodine = phase.draw(rng)
     if phase.relative_to_left:
         iodine = {name: value * (1.0 if name == "left" else iodine["left"]) for name, value in iodine.items()}
     return Contrast(phase.name, float(rng.uniform(*table.hu_per_mg_ml)), iodine)

@@ -17,10 +17,9 @@ from FedSimCore.cohorts.phantom.sites import Positive, Range, Row, read_table
 COMPARTMENTS = ("left", "pa", "rv", "ra", "svc", "ivc", "myocardium", "veins", "organ", "mixing")
 
 
-class Phase(Row):
+class IodineRanges(Row):
     """Iodine (mg/ml) by compartment at a time after injection; ``mixing`` is its unevenness in the right atrium."""
 
-    meaning: str
     left: Range
     pa: Range
     rv: Range
@@ -31,6 +30,16 @@ class Phase(Row):
     veins: Range
     organ: Range
     mixing: Range
+
+    def draw(self, rng: np.random.Generator) -> dict[str, float]:
+        """Draw the iodine of every compartment."""
+        return {name: float(rng.uniform(*getattr(self, name))) for name in COMPARTMENTS}
+
+
+class Phase(IodineRanges):
+    """A contrast phase."""
+
+    meaning: str
 
 
 class Look(Row):
@@ -134,8 +143,7 @@ def draw_scan(look_name: str, length_scale: float, rng: np.random.Generator) -> 
     """Draw a scan of a heart whose size is ``length_scale`` times that of a mean adult."""
     look = scanning().looks[look_name]
     kvp, phase_name = _choose(look.kvp, rng), _choose(look.phases, rng)
-    phase = scanning().phases[phase_name]
-    iodine = {name: float(rng.uniform(*getattr(phase, name))) for name in COMPARTMENTS}
+    iodine = scanning().phases[phase_name].draw(rng)
     # Doses are adapted so that low voltages don't come out far brighter: part of the difference stays.
     dose = (scanning().iodine_hu_per_mg_ml["120"] / scanning().iodine_hu_per_mg_ml[kvp]) ** 0.6
     return Scan(
