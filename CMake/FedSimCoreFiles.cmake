@@ -211,6 +211,7 @@ set(FedSimCore_PYTHON_SCRIPTS
   FedSimCore/pictures/slices.py
   FedSimCore/pictures/views.py
   FedSimCore/progress.py
+  FedSimCore/ranks.py
   FedSimCore/resources.py
   FedSimCore/runs/__init__.py
   FedSimCore/runs/checkpoints.py

@@ -24,7 +24,8 @@ from FedSimCore.cli import (
     simulate,
     train,
 )
-from FedSimCore.errors import ExitCode, FedSimError
+from FedSimCore.errors import CancelledError, ExitCode, FedSimError
+from FedSimCore.ranks import is_main_process
 
 # NumPy's small products gain nothing from threads, and OpenBLAS's wait busily beside torch's own: one thread made a
 # scan several times faster on two cores. Must be set before NumPy is imported; a user's own setting wins.
@@ -75,7 +76,9 @@ def main() -> None:
     try:
         app()
     except FedSimError as error:
-        typer.echo(f"fedsim: {error}", err=True)
+        # All processes of a training are cancelled at once, and one of them says so.
+        if is_main_process() or not isinstance(error, CancelledError):
+            typer.echo(f"fedsim: {error}", err=True)
         sys.exit(int(error.exit_code))
     except KeyboardInterrupt:
         typer.echo("fedsim: cancelled.", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -51,8 +50,3 @@ def make_fabric(config: TrainingConfig) -> Fabric:
 def device_name(device: torch.device) -> str:
     """Return the graphics card's name, or ``"cpu"``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-
-
-def is_main_process() -> bool:
-    """Tell whether this is the process that writes; Fabric and torchrun number them in the environment."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0

@@ -17,12 +17,13 @@ import torch
 from FedSimCore.errors import CancelledError, FedSimError, InputError
 from FedSimCore.files import write_json
 from FedSimCore.progress import Progress
+from FedSimCore.ranks import is_main_process
 from FedSimCore.runs.checkpoints import CheckpointStore
 from FedSimCore.runs.events import Ended, Evaluated, Started
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.lock import locked
 from FedSimCore.training.config import TrainingConfig
-from FedSimCore.training.devices import device_name, is_main_process, make_fabric
+from FedSimCore.training.devices import device_name, make_fabric
 from FedSimCore.training.loop import Loop
 from FedSimCore.training.memory import is_out_of_memory
 from FedSimCore.training.provenance import with_session

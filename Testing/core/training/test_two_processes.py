@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from FedSimCore.errors import ExitCode
+from FedSimCore.runs.control import request_stop
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.history import status
 from FedSimCore.training.config import TrainingConfig
@@ -20,12 +23,16 @@ pytestmark = pytest.mark.slow
 TIMEOUT_S = 600
 
 
-def train(config: TrainingConfig, run: Path) -> subprocess.CompletedProcess[str]:
-    """Train what a config says, in processes of its own."""
+def command_of(config: TrainingConfig, run: Path) -> list[str]:
+    """Return the command that trains what a config says."""
     recipe = run.with_suffix(".json")
     recipe.write_text(json.dumps({"schema": "fedsim/recipe/1", **config.model_dump(mode="json")}))
-    command = [sys.executable, "-m", "FedSimCore.cli.main", "train", str(recipe), "-o", str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return [sys.executable, "-m", "FedSimCore.cli.main", "train", str(recipe), "-o", str(run)]
+
+
+def train(config: TrainingConfig, run: Path) -> subprocess.CompletedProcess[str]:
+    """Train what a config says, in processes of its own."""
+    done = subprocess.run(command_of(config, run), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -52,3 +59,19 @@ def test_adversaries_train_in_two_processes_too(ct_cohort, generator_run, tmp_pa
     train(enhancer_config(ct_cohort, generator_run, devices=2, batch_size=6, steps=4), run)
     assert status(RunFolder(run)).state == "finished"
     assert (run / "model" / "enhancer-a.safetensors").is_file()
+
+
+def test_a_stop_ends_both_processes_and_is_told_once(tmp_path):
+    run = tmp_path / "run"
+    config = small_config(write_cohort(tmp_path), devices=2, batch_size=4, steps=100_000)
+    with subprocess.Popen(command_of(config, run), stderr=subprocess.PIPE, text=True) as training:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (run / "config.json").exists() or status(RunFolder(run)).step < 2:
+            assert training.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        request_stop(RunFolder(run))
+        _, told = training.communicate(timeout=TIMEOUT_S)
+    assert training.returncode == ExitCode.CANCELLED
+    assert told.count("Stopped after step") == 1
+    assert status(RunFolder(run)).state == "stopped"
