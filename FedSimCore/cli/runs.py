@@ -124,7 +124,8 @@ def resume(
     from FedSimCore.runs.folder import RunFolder
 
     run = RunFolder(path)
-    run.config()
+    if "study" in run.config():
+        raise InputError(_of_study(path.absolute()))
     if background:
         changes = [part for setting in settings for part in ("--set", setting)]
         start_detached(run, ["runs", "resume", str(path), *changes], as_json)
@@ -134,6 +135,18 @@ def resume(
     with training_display() as listen:
         outcome = go_on(run, settings, listen)
     print_outcome(run.path, outcome, as_json)
+
+
+def _of_study(run: Path) -> str:
+    """Return what to do with a run of a study, which cannot go on without the others."""
+    from FedSimCore.federated.local_sites import SERVER
+
+    told = f"{run} is part of a study of several sites"
+    for folder in list(run.parents)[:3]:
+        if (folder / "study.json").exists():
+            return f"{told}; go on with `fedsim federate resume {folder}`."
+    kit = f"server KIT -o {run.parent}" if run.name == SERVER else "site KIT"
+    return f"{told}; go on with `fedsim federate {kit}`, KIT being its start-up kit."
 
 
 @app.command()

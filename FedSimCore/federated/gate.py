@@ -46,19 +46,31 @@ class Gate:
             moments: arrays that tell of the latents.
 
         Raises:
-            PolicyError: the study's epsilon would be larger than the policy allows.
+            PolicyError: the study's epsilon would be larger than the policy allows, or the site's own noise longer
+                than the server takes.
         """
         self.allowed, self.moments = allowed, moments
         self.privacy, self.tells_metrics = policy.privacy_of(study), policy.metrics_of(study)
         self._ledger, self._study, self._policy = ledger, study, policy
         self._batch_size, self._cases = batch_size, cases
         self.epsilon_at_end = self.epsilon(study.rounds)
+        self._require_room_for_noise()
         limit = policy.most_epsilon
         if limit is not None and (self.epsilon_at_end is None or self.epsilon_at_end > limit):
             found = "no bound at all" if self.epsilon_at_end is None else f"{self.epsilon_at_end:.2f}"
             raise PolicyError(
                 f"This site allows epsilon = {limit:g} for a study, but this one has {found}; use more noise or fewer "
                 "rounds."
+            )
+
+    def _require_room_for_noise(self) -> None:
+        longest = self._study.longest_update(self.allowed.numbers)
+        count = min(self._batch_size, self._cases)
+        found = self.privacy.length(self.allowed.numbers, count) if self.privacy is not None else 0.0
+        if found > longest:
+            raise PolicyError(
+                f"With the noise that this site adds its updates would be about {found:.0f} long, but the study "
+                f"refuses those longer than {longest:.0f}; it needs a largest_norm of {1.1 * found:.0f}."
             )
 
     def epsilon(self, rounds: int) -> float | None:

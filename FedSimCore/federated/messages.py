@@ -88,6 +88,11 @@ class AllowList:
         """Allow the parameters of modules, not their buffers."""
         return cls({name: tuple(parameter.shape) for name, parameter in parameters_of(modules).items()})
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers all arrays have together."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
     def check(self, arrays: Arrays, largest_norm: float = math.inf) -> float:
         """Check arrays.
 

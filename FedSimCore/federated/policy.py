@@ -35,6 +35,10 @@ class Privacy(BaseModel):
     noise: float = Field(gt=0, description="Standard deviation of the noise, in units of clip.")
     delta: float = Field(default=1e-5, gt=0, lt=1, description="Probability that the guarantee does not hold.")
 
+    def length(self, numbers: int, cases: int = 1) -> float:
+        """Return the expected Euclidean norm of the noise in an update of so many numbers, of so many cases."""
+        return self.noise * self.clip * float(numbers) ** 0.5 / cases
+
 
 class SitePolicy(BaseModel):
     """A site's own rules.

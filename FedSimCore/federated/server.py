@@ -84,7 +84,7 @@ class Averaging:
         cases = update.values.get("cases")
         if not isinstance(cases, int) or isinstance(cases, bool) or not 0 < cases <= 10**6:
             raise RefusedUpdate(f"It is made of {cases!r} cases.")
-        return self.allowed.check(update.arrays, self._study.largest_norm)
+        return self.allowed.check(update.arrays, self._study.longest_update(self.allowed.numbers))
 
     def advance(self, updates: Mapping[str, Reply]) -> None:
         """Average checked updates, weighted by cases, in the order of the study's sites, and make a step.

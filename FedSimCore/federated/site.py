@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -64,12 +65,17 @@ class Site:
         self.run: OpenRun | None = None
         self._gate: Gate | None = None
         self._study: Study | None = None
-        self._last: tuple[int, str, Reply] | None = None
+        self._made: tuple[int, str, Reply] | None = None
+        self._told = False
+        self._answering = threading.RLock()
         self._stack = ExitStack()
         self._ledger = Ledger(own.runs / LEDGER_NAME)
 
     def answer(self, request: Request) -> Reply:
         """Do what a server asks, if the policy allows it.
+
+        Requests are answered one after the other: a server that has waited too long asks again while the first is
+        still worked on.
 
         Returns:
             The answer; it is in the ledger already. What the user can put right is answered as a refusal; a message
@@ -85,21 +91,23 @@ class Site:
             "finish": self._finish,
             "stop": self._stop,
         }
-        try:
-            return answers[request.kind](request)
-        except DiskError:
-            raise
-        except FedSimError as error:
-            if self.run is not None:
-                self.run.reporter.warn(f"The server was not given what it asked for ({request.kind}): {error}")
-            return self._refusal(request, error)
+        with self._answering:
+            try:
+                return answers[request.kind](request)
+            except DiskError:
+                raise
+            except FedSimError as error:
+                if self.run is not None:
+                    self.run.reporter.warn(f"The server was not given what it asked for ({request.kind}): {error}")
+                return self._refusal(request, error)
 
     def close(self, state: Literal["stopped", "failed"] = "stopped", reason: str = "The process ended.") -> None:
-        """Let go of the run's folder; the last checkpoint is where it goes on."""
-        if self.run is not None:
-            self.run.end(state, reason)
-            self.run = None
-        self._stack.close()
+        """Let go of the run's folder, once what is being answered is; the last checkpoint is where it goes on."""
+        with self._answering:
+            if self.run is not None:
+                self.run.end(state, reason)
+                self.run = None
+            self._stack.close()
 
     # ---- Answers
 
@@ -130,7 +138,7 @@ class Site:
             run.end("failed", str(error))
             self._stack.close()
             raise
-        self.run, self._study, self._last = run, study, None
+        self.run, self._study, self._made = run, study, None
         run.reporter.note(self._gate.in_words())
 
     @property
@@ -143,8 +151,16 @@ class Site:
     def _round(self, request: Request) -> Reply:
         run, gate, study = self._agreed(request)
         digest = checksum_of(request.arrays)
-        if self._last is not None and self._last[:2] == (request.round, digest):
-            return self._last[2]  # The answer was lost on its way: the same message, nothing new is told.
+        if self._made is None or self._made[:2] != (request.round, digest):
+            reply = self._computed(request, run, gate, study)
+            self._made, self._told = (request.round, digest, reply), False
+        # Else the answer was lost on its way, or the disk was full: the same message, nothing new is told.
+        if not self._told:
+            gate.release(self._made[2])
+            self._told = True
+        return self._made[2]
+
+    def _computed(self, request: Request, run: OpenRun, gate: Gate, study: Study) -> Reply:
         if run.wants_stop():
             raise CancelledError(f"The site was stopped because {run.wants_stop.reason}.")
         gate.allowed.check(request.arrays)
@@ -160,10 +176,8 @@ class Site:
         values: dict[str, Any] = {"cases": cases}
         if gate.tells_metrics:
             values["metrics"] = metrics
-        reply = gate.release(Reply(self.own.name, "update", request.round, arrays, values))
-        self._last = request.round, digest, reply
         assert run.loop.step == before + study.local_steps
-        return reply
+        return Reply(self.own.name, "update", request.round, arrays, values)
 
     def _moments(self, request: Request) -> Reply:
         run, gate, _ = self._agreed(request)

@@ -18,6 +18,8 @@ from FedSimCore.training.recipes import KINDS, SCHEMA, ConfigError, checked_conf
 STUDY_SCHEMA = "fedsim/study/1"
 FEDERATED_KINDS = ("generator", "semi-supervised", "segmenter")
 """Recipes with a shared part: see :mod:`FedSimCore.federated.shared`."""
+_SPREAD = 1.05
+"""The length of noise of many numbers hardly differs from its expectation."""
 ELSEWHERE = Path("/at/the/site")
 """Stands for a site's own paths where a config is needed without its data: at the server."""
 
@@ -63,7 +65,9 @@ class Study(BaseModel):
         default="wait", description="After the deadline: wait for the site, or go on without it if min_sites are there."
     )
     largest_norm: float = Field(
-        default=1e3, gt=0, description="Updates with a larger Euclidean norm are refused by the server."
+        default=1e3,
+        gt=0,
+        description="Updates with a larger Euclidean norm, beyond that of the noise, are refused by the server.",
     )
     privacy: Privacy | None = Field(default=None, description="Noise that every site adds at least.")
     send_metrics: bool = Field(default=True, description="Sites tell the mean losses of a round.")
@@ -116,6 +120,13 @@ class Study(BaseModel):
     def fewest(self) -> int:
         """Fewest sites in a round."""
         return self.min_sites or len(self.sites)
+
+    def longest_update(self, numbers: int) -> float:
+        """Return the largest Euclidean norm of an update of so many numbers that the server takes.
+
+        With noise it is that of a single case's noise more, since noise alone may be longer than any gradient.
+        """
+        return self.largest_norm + (_SPREAD * self.privacy.length(numbers) if self.privacy is not None else 0.0)
 
     @property
     def digest(self) -> str:

@@ -29,8 +29,6 @@ RECIPES = ("generator", "segmenter")
 NEW = "new"
 FROM_FILE = ""
 """Stands for "a file" in the list of studies."""
-LONGEST_NOISE = 4000.0
-"""Norm of noise of deviation 1 in an update of 16 million numbers; the generator that ships has half a million."""
 Begin = Callable[[Study, bool], None]
 """Takes a study that can be used, and whether it goes on without Slicer."""
 
@@ -89,7 +87,6 @@ class FederationSetup:
         self.choose_recipe(RECIPES[0])
         for part in (self.sites, self.noise, self.form, self.recipe):
             part.changed.connect(self.plan.changed)
-        self.noise.changed.connect(self._allow_noise)
         self._list()
         self._suggest_name()
         self._refresh()
@@ -253,18 +250,7 @@ class FederationSetup:
     def _refresh(self) -> None:
         on = bool(self._ui.noiseBox.checked)
         self._ui.noiseFields.visible = on
-        self._allow_noise()
         self.plan.changed()
-
-    def _allow_noise(self) -> None:
-        """Let updates be as long as their noise makes them: clip * noise * sqrt(numbers in them).
-
-        Only in a new study; one from a file says it itself.
-        """
-        if self._chosen == NEW:
-            row, privacy = self.form.rows["largest_norm"], self._privacy()
-            longest = 0.0 if privacy is None else LONGEST_NOISE * privacy.clip * privacy.noise
-            self.form.set("largest_norm", max(float(row.field.default), longest))
 
 
 def _summary(name: str) -> str:

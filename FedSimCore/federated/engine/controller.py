@@ -26,6 +26,10 @@ from FedSimCore.files import read_json
 from FedSimCore.runs.folder import RunFolder
 
 _CHECK_EVERY_S = 0.005
+_COULD_NOT = (ReturnCode.EXECUTION_EXCEPTION, ReturnCode.TASK_RESULT_FILTER_ERROR)
+_COULD_NOT_SENTENCE = (
+    "The site could not write its answer down, so that nothing left it: its disk may be full; its own log says why."
+)
 
 
 class StudyController(Controller):
@@ -128,8 +132,16 @@ class PullLink:
 
 
 def _reply(site: str, answer: Any) -> Reply | None:
-    """Return a site's reply; None where there is none, or where it speaks for another."""
-    if not isinstance(answer, Shareable) or answer.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+    """Return a site's reply; None where there is none, or where it speaks for another.
+
+    That a site could make none is told as its refusal: it may not have been able to write one into its ledger.
+    """
+    if not isinstance(answer, Shareable):
+        return None
+    code = answer.get_return_code(ReturnCode.OK)
+    if code in _COULD_NOT:
+        return Reply(site, "refusal", values={"reason": _COULD_NOT_SENTENCE})
+    if code != ReturnCode.OK:
         return None
     try:
         reply = reply_of(answer)

@@ -8,6 +8,7 @@ again, which goes on from the last checkpoint.
 from __future__ import annotations
 
 import io
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -43,6 +44,8 @@ _ENDS_WITHIN_S = 90.0
 _WITHOUT_JOB_S = 20.0
 """A site that is connected but has had no job of the study for so long gets it anew."""
 _MOST_IN_VAIN = 3
+_NEARLY_FULL = 20 * 2**20
+"""Bytes; a checkpoint hardly needs more."""
 _OVER = ("FINISHED", "ABORTED", "ABANDONED", "FAILED")
 
 
@@ -300,7 +303,7 @@ def take_part(
     own = SiteFile.model_validate(read_json(kit / "local" / SITE_FILE))
     process = EngineProcess.of_site(kit, own.name)
     stop = StopRequest(RunFolder(own.runs))
-    began, starts = time.time(), 0
+    began, starts, full = time.time(), 0, False
     own.runs.mkdir(parents=True, exist_ok=True)
     RunFolder(own.runs).stop_file.unlink(missing_ok=True)
     try:
@@ -312,6 +315,13 @@ def take_part(
                         raise FedSimError(f"The site's process ends again and again; it says: {process.log_tail()}")
                     process.start()
                     told(f"{own.name} waits for the server.")
+                if (free := shutil.disk_usage(own.runs).free) < _NEARLY_FULL and not full:
+                    told(
+                        f"The disk is nearly full ({free / 2**20:.0f} MB left at {own.runs}). What the ledger cannot "
+                        "write down is not sent, and the study waits or ends: make room, and start this again if it "
+                        "has ended."
+                    )
+                full = free < _NEARLY_FULL
                 if not stay and _finished_since(own.runs, began):
                     told("The study is finished.")
                     time.sleep(_LOOK_AFTER_SITES_S)  # The engine still says goodbye to the server.

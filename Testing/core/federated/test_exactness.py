@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from FedSimCore.errors import InputError
 from FedSimCore.federated.in_process import run_in_process
+from FedSimCore.files import write_json
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.progress import silent
 from FedSimCore.training.data_order import linear_decay
@@ -96,3 +99,15 @@ def test_the_shared_normal_is_the_moments_of_all_latents_together(finished):
     assert torch.allclose(server.normal.mean, latents.mean(0), atol=1e-5)
     off = server.normal.covariance - torch.diag(server.normal.covariance.diagonal())
     assert not off.any()
+
+
+def test_a_run_of_a_study_is_not_resumed_alone_but_the_command_for_the_study_is_told(finished):
+    from FedSimCore.cli.main import app
+
+    alone = finished / "sites" / "a" / "small"
+    with pytest.raises(InputError, match=r"go on with `fedsim federate site KIT`"):
+        CliRunner().invoke(app, ["runs", "resume", str(alone)], catch_exceptions=False)
+    write_json(finished / "study.json", {})  # as `fedsim federate run` does
+    for run in (finished / "server", alone):
+        with pytest.raises(InputError, match=rf"go on with `fedsim federate resume {finished}`"):
+            CliRunner().invoke(app, ["runs", "resume", str(run)], catch_exceptions=False)

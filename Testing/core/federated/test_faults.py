@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from FedSimCore.errors import CancelledError, DiskError
 from FedSimCore.federated.in_process import InProcessLink, run_in_process
+from FedSimCore.federated.ledger import Ledger, read_ledger
 from FedSimCore.federated.local_sites import local_sites
-from FedSimCore.federated.messages import Reply
-from FedSimCore.federated.server import open_server
+from FedSimCore.federated.messages import Reply, Request
+from FedSimCore.federated.server import Averaging, open_server
 from FedSimCore.federated.site import Site
 from FedSimCore.federated.status import read_rounds, study_status
 from FedSimCore.federated.workflow import conduct
@@ -200,8 +203,6 @@ def test_what_the_ledger_cannot_write_down_is_not_sent(ct_cohort, tmp_path, monk
     def full(_handle):
         raise OSError(28, "No space left on device")
 
-    from FedSimCore.federated.messages import Request
-
     request = Request("agree", 0, {}, {"study": study.for_sites().model_dump(mode="json")})
     assert site.answer(request).kind == "agreement"
     ledger = own.runs / "ledger.jsonl"
@@ -213,6 +214,59 @@ def test_what_the_ledger_cannot_write_down_is_not_sent(ct_cohort, tmp_path, monk
     monkeypatch.undo()
     assert site.answer(request).kind == "agreement"
     site.close()
+
+
+def test_an_update_that_the_ledger_could_not_hold_is_sent_once_there_is_room_and_nothing_is_computed_twice(
+    ct_cohort, tmp_path, monkeypatch
+):
+    """The ledger's disk is full in round 2 of site b, and has room when the server asks again."""
+    study = shapes_study(ct_cohort, rounds=2)
+    record, refused = Ledger.record, []
+
+    def full_once(ledger, **fields):
+        if (ledger.path.parent.name, fields["message"], fields["round"]) == ("b", "update", 1) and not refused:
+            refused.append(True)
+            raise DiskError("The disk is full.")
+        return record(ledger, **fields)
+
+    class ErrorLink(InProcessLink):
+        """An engine's: an error at a site is told as its refusal."""
+
+        def ask(self, request, sites, seconds):  # noqa: ARG002
+            return {name: self._answer(name, request) for name in sites}
+
+        def _answer(self, name, request):
+            try:
+                return self.sites[name].answer(request)
+            except DiskError:
+                return Reply(name, "refusal", request.round, values={"reason": "Its disk may be full."})
+
+    monkeypatch.setattr(Ledger, "record", full_once)
+    sites = {own.name: Site(own) for own in local_sites(study, tmp_path / "full")}
+    with open_server(study, RunFolder(tmp_path / "full" / "server")) as server:
+        conduct(server, ErrorLink(sites))
+    assert len(refused) == 1
+    assert "Its disk may be full" in " ".join(status(RunFolder(tmp_path / "full" / "server")).warnings)
+    run_in_process(study, tmp_path / "roomy")
+    for run in ("server", "sites/a/small", "sites/b/small"):
+        assert_same(newest_state(tmp_path / "full" / run), newest_state(tmp_path / "roomy" / run))
+
+
+def test_a_site_that_is_asked_again_while_it_still_answers_gives_the_same_answer_twice(ct_cohort, tmp_path):
+    """As after a slow start: the server has waited long enough and asks anew, while the first still opens the data."""
+    study = shapes_study(ct_cohort)
+    site = Site(local_sites(study, tmp_path)[0])
+    agree = Request("agree", 0, {}, {"study": study.for_sites().model_dump(mode="json")})
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(site.answer, [agree, agree])
+        assert (first.kind, second.kind) == ("agreement", "agreement")
+        ask = Request("round", 0, Averaging(study).weights())
+        first, second = threads.map(site.answer, [ask, ask])
+    assert first is second
+    site.close()
+    messages = [entry.message for entry in read_ledger(tmp_path / "sites" / "a" / "ledger.jsonl")]
+    assert messages == ["agreement", "agreement", "update"]
+    assert status(RunFolder(tmp_path / "sites" / "a" / "small")).session == 1
 
 
 def test_a_full_disk_at_the_server_ends_the_study_with_one_sentence_and_the_last_checkpoint_stays(

@@ -17,9 +17,12 @@ from FedSimCore.federated.ledger import read_ledger
 from FedSimCore.federated.messages import parameters_of
 from FedSimCore.federated.policy import Privacy
 from FedSimCore.federated.run import open_run
+from FedSimCore.federated.server import Averaging
+from FedSimCore.federated.status import read_rounds
 from FedSimCore.federated.updates import exact_update
 from FedSimCore.runs.folder import RunFolder
-from Testing.core.federated.small_studies import shapes_study
+from FedSimCore.training.task import TrainingError
+from Testing.core.federated.small_studies import SITES, shapes_study
 
 
 def exact_epsilon(noise, uses, delta):
@@ -98,3 +101,24 @@ def test_epsilon_is_told_before_and_during_and_no_losses_or_latents_leave_beside
     assert next(entry for entry in entries if entry.message == "moments").shapes == {}
     log = (tmp_path / "sites" / "a" / "small" / "log.txt").read_text()
     assert f"epsilon {spent[-1]:.2f} at the end" in log
+
+
+def test_noise_alone_never_makes_an_update_too_long(ct_cohort, tmp_path):
+    """Noise of deviation 2e4 in each of some thousand numbers is far longer than the 1000 that largest_norm allows."""
+    study = shapes_study(ct_cohort, rounds=2, privacy={"clip": 1e4, "noise": 4.0})
+    run_in_process(study, tmp_path)
+    norms = [norm for record in read_rounds(tmp_path / "server" / "rounds.jsonl") for norm in record.norms.values()]
+    assert len(norms) == 4
+    numbers = Averaging(study).allowed.numbers
+    for found in norms:
+        assert 1000 < found < study.longest_update(numbers)
+        assert found == pytest.approx(study.privacy.length(numbers, cases=2), rel=0.1)
+
+
+def test_a_site_whose_own_noise_the_server_would_refuse_says_so_before_the_first_round(ct_cohort, tmp_path):
+    sites = [{"name": name, "cohort": str(ct_cohort), "cohort_site": name} for name in SITES]
+    sites[1]["policy"] = {"privacy": {"clip": 1e4, "noise": 4.0}}
+    study = shapes_study(ct_cohort, rounds=2, sites=sites)
+    with pytest.raises(TrainingError, match=r"b: With the noise that this site adds .* it needs a largest_norm of \d+"):
+        run_in_process(study, tmp_path)
+    assert not read_rounds(tmp_path / "server" / "rounds.jsonl")
