@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from FedSimCore.errors import InputError
-from FedSimCore.federated.policy import SiteFile
+from FedSimCore.federated.policy import ON_ONE_MACHINE, SiteFile
 from FedSimCore.federated.study import Study
 from FedSimCore.files import write_json
 
@@ -31,7 +31,8 @@ def local_sites(study: Study, folder: Path) -> list[SiteFile]:
                 f"The site {site.name!r} of {study.name!r} names no cohort, which a study on one machine needs; "
                 "between hospitals use `fedsim federate provision`."
             )
-        own = SiteFile(name=site.name, cohort=site.cohort, runs=folder / SITES / site.name, policy=site.policy)
+        policy = site.policy or ON_ONE_MACHINE
+        own = SiteFile(name=site.name, cohort=site.cohort, runs=folder / SITES / site.name, policy=policy)
         found.append(own.model_copy(update={"cohort_site": site.cohort_site, "model": site.model}))
     return found
 

@@ -56,7 +56,10 @@ class SitePolicy(BaseModel):
     )
     least_cases: int = Field(default=2, ge=1, description="Fewest cases of its own that an update may be made of.")
     least_in_round: int = Field(
-        default=2, ge=1, description="Fewest cases in one update without noise: of a single case it tells the latent."
+        default=4,
+        ge=1,
+        description="Fewest cases in one update without noise: of a single case it tells the latent, and of two or "
+        "three more than it should.",
     )
     most_rounds: int | None = Field(default=None, ge=1, description="Rounds of one study; None: any number.")
     send_metrics: bool = Field(default=True, description="Mean losses of a round may be told to the server.")
@@ -120,6 +123,10 @@ class SitePolicy(BaseModel):
         if self.privacy_of(study) is not None:
             return "none"
         return min(self.send_moments, study.latent_moments, key=lambda name: _MORE[name])
+
+
+ON_ONE_MACHINE = SitePolicy(least_in_round=2)
+"""Of a site whose study names no policy and runs on one machine, where nothing leaves it."""
 
 
 class SiteFile(BaseModel):

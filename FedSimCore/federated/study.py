@@ -32,7 +32,7 @@ class StudySite(BaseModel):
         cohort: its data, for a study on one machine; in a kit the site says it itself.
         cohort_site: see :class:`~FedSimCore.federated.policy.SiteFile`.
         model: likewise.
-        policy: its rules, for a study on one machine.
+        policy: its rules for a study on one machine, and those that its kit begins with; None: the usual ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -40,7 +40,7 @@ class StudySite(BaseModel):
     cohort: Path | None = None
     cohort_site: str | None = None
     model: Path | None = None
-    policy: SitePolicy = SitePolicy()
+    policy: SitePolicy | None = None
 
 
 class Study(BaseModel):

@@ -125,7 +125,8 @@ def rules_text(kit: Path) -> str:
     lines = [
         _("This site’s own rules, which no server can change (local/{file}):").format(file=SITE_FILE),
         _("•  It learns: {recipes}.").format(recipes=", ".join(policy.recipes)),
-        _("•  An update is made of {count} cases or more.").format(count=policy.least_cases),
+        _("•  It takes part with {count} cases or more.").format(count=policy.least_cases),
+        _("•  An update without noise is made of {count} cases or more.").format(count=policy.least_in_round),
         _("•  Mean losses are told.") if policy.send_metrics else _("•  No losses are told."),
     ]
     if policy.privacy is not None:

@@ -89,7 +89,8 @@ def make_study(folder: Path, hidden: list[int], rounds: int) -> Study:
         "threads": 1,
         "device": "cpu",
     }
-    sites = [{"name": name, "cohort": str(folder / "cohort")} for name in SITES]
+    policy = {"least_in_round": 2}
+    sites = [{"name": name, "cohort": str(folder / "cohort"), "policy": policy} for name in SITES]
     often = {"checkpoint_every": 10**6, "report_every": 50, "evaluate_every": 10**6}
     fields = {"name": "overhead", "recipe": recipe, "sites": sites, "rounds": rounds, "latent_moments": "none", **often}
     return checked_study(fields, "the benchmark")

@@ -54,7 +54,7 @@ def make_kits(study: Study, folder: Path, host: str, port: int = 8002, days: int
             shutil.copytree(made / name, folder / name)
     _finish_server(study, folder / SERVER_KIT)
     for site in study.sites:
-        _finish_site(folder / site.name, site.name, site.policy)
+        _finish_site(folder / site.name, site.name, site.policy or SitePolicy())
     kits = [folder / SERVER_KIT, *(folder / name for name in study.site_names)]
     for key in folder.rglob("*.key"):
         key.chmod(0o600)

@@ -14,6 +14,8 @@ from FedSimCore.tensor_files import read_tensors
 from Testing.core.training.small_runs import MODES
 
 SITES = ("a", "b")
+TWO = {"least_in_round": 2}
+"""Policy: kits ask for more cases in an update than these sites have."""
 
 
 def small_study(cohort: Path, **changes: Any) -> Study:
@@ -35,7 +37,7 @@ def small_study(cohort: Path, **changes: Any) -> Study:
     fields = {
         "name": "small",
         "recipe": {**recipe, **changes.pop("recipe", {})},
-        "sites": [{"name": name, "cohort": str(cohort), "cohort_site": name} for name in SITES],
+        "sites": [{"name": name, "cohort": str(cohort), "cohort_site": name, "policy": TWO} for name in SITES],
         "rounds": 4,
         "checkpoint_every": 2,
         "deadline_s": 60,

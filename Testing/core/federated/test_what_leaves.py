@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from FedSimCore.errors import InputError
+from FedSimCore.federated.engine.kits import make_kits
 from FedSimCore.federated.in_process import InProcessLink, run_in_process
 from FedSimCore.federated.ledger import Ledger, read_ledger
 from FedSimCore.federated.local_sites import local_sites
 from FedSimCore.federated.messages import AllowList, RefusedUpdate, Reply, Request, checksum_of
-from FedSimCore.federated.policy import SitePolicy
+from FedSimCore.federated.policy import SiteFile, SitePolicy
 from FedSimCore.federated.server import Averaging, open_server
 from FedSimCore.federated.site import Site
 from FedSimCore.federated.study import checked_study
 from FedSimCore.federated.workflow import conduct
+from FedSimCore.files import read_json
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.training.recipes import ConfigError
 from FedSimCore.training.task import TrainingError
@@ -108,7 +110,10 @@ def test_changed_or_missing_lines_of_a_ledger_are_found(tmp_path):
         ({"least_cases": 4}, "has 3 cases for this study, fewer than its policy's 4"),
         ({"least_in_round": 3}, "sends no update of 2 cases without noise, but of 3 at least"),
         ({"most_rounds": 3}, "allows 3 rounds of a study, not 4"),
-        ({"most_epsilon": 5.0}, "allows epsilon = 5 for a study, but this one has no bound at all"),
+        (
+            {"most_epsilon": 5.0, "least_in_round": 2},
+            "allows epsilon = 5 for a study, but this one has no bound at all",
+        ),
     ],
 )
 def test_what_a_sites_policy_forbids_it_refuses_and_says_why(policy, reason, ct_cohort, tmp_path):
@@ -125,7 +130,7 @@ def test_what_a_sites_policy_forbids_it_refuses_and_says_why(policy, reason, ct_
 
 def test_a_sites_policy_hides_losses_and_latents_whatever_the_study_asks(ct_cohort, tmp_path):
     study = shapes_study(ct_cohort, rounds=1, latent_moments="full")
-    policy = SitePolicy(send_metrics=False, send_moments="none")
+    policy = SitePolicy(least_in_round=2, send_metrics=False, send_moments="none")
     silent = tuple(site.model_copy(update={"policy": policy}) for site in study.sites)
     seen = tapped(study.model_copy(update={"sites": silent}), tmp_path)
     assert all("metrics" not in reply.values for reply in seen if reply.kind == "update")
@@ -208,3 +213,15 @@ def test_the_site_refuses_weights_that_are_not_the_studys(ct_cohort, tmp_path):
     twice = site.answer(Request("round", 0, weights))
     assert again is twice  # An answer that was lost is sent again: nothing new is told.
     site.close()
+
+
+def test_between_hospitals_an_update_without_noise_is_of_four_cases_unless_a_site_says_otherwise(ct_cohort, tmp_path):
+    """On one machine, where nothing leaves it, two do."""
+    plain = [{"name": name, "cohort": str(ct_cohort), "cohort_site": name} for name in ("a", "b")]
+    study = shapes_study(ct_cohort, rounds=1, sites=plain)
+    run_in_process(study, tmp_path / "runs")
+    make_kits(study, tmp_path / "kits", "localhost", 9000)
+    own = SiteFile.model_validate(read_json(tmp_path / "kits" / "a" / "local" / "site.json"))
+    site = Site(own.model_copy(update={"cohort": ct_cohort, "cohort_site": "a", "runs": tmp_path / "site"}))
+    refused = site.answer(Request("agree", 0, {}, {"study": study.for_sites().model_dump(mode="json")}))
+    assert "sends no update of 2 cases without noise, but of 4 at least" in refused.reason

@@ -180,7 +180,8 @@ def test_a_kit_is_read_and_tells_its_rules_and_its_server(federate, wait_for, tm
     ui.kitEdit.currentPath = str(kit)
     wait_for(lambda: ui.connectButton.enabled)
     assert "Site “north”; it will speak to server.hospital.org:8002 and to nobody else." in ui.kitLabel.text
-    assert "7 cases or more" in ui.kitLabel.text
+    assert "takes part with 7 cases or more" in ui.kitLabel.text
+    assert "without noise is made of 4 cases or more" in ui.kitLabel.text
     ui.connectButton.click()
     assert "Choose the folder of this site’s data" in messages[-1]
 
