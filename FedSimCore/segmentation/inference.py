@@ -53,7 +53,7 @@ def probabilities(
     from monai.inferers.utils import sliding_window_inference
 
     sizes = _window(hounsfield.shape, header)
-    total, done = _window_count(hounsfield.shape, sizes, overlap), 0
+    total, done = window_count(hounsfield.shape, header, overlap), 0
     background = torch.zeros(1, header.classes, *sizes, device=device)
     background[:, 0] = 1
 
@@ -104,10 +104,10 @@ def _window(shape: Sequence[int], header: SegmenterHeader) -> tuple[int, ...]:
     return tuple(min(header.patch, max(-(-n // step), 2) * step) for n in shape)
 
 
-def _window_count(shape: Sequence[int], sizes: Sequence[int], overlap: float) -> int:
-    """Return how many windows MONAI lays over a volume."""
+def window_count(shape: Sequence[int], header: SegmenterHeader, overlap: float) -> int:
+    """Return how many windows MONAI lays over a volume (X, Y, Z)."""
     counts = []
-    for n, size in zip(shape, sizes, strict=True):
+    for n, size in zip(shape, _window(shape, header), strict=True):
         step = max(1, int(size * (1 - overlap)))
         counts.append(1 + max(0, -(-(max(n, size) - size) // step)))
     return int(np.prod(counts))

@@ -15,7 +15,7 @@ from FedSimCore.segmentation.components import without_islands
 from FedSimCore.segmentation.looking import Look, look_twice
 from FedSimCore.segmentation.model_file import Segmenter
 from FedSimCore.segmentation.onto_scan import entropy_on_scan, labels_on_scan
-from FedSimCore.segmentation.working import to_working_grid
+from FedSimCore.segmentation.working import first_voxel, to_working_grid
 from FedSimCore.volumes import Grid, Volume
 
 ONTO_SCAN = "bringing the labels onto the scan"
@@ -101,7 +101,7 @@ def segment(
     working = to_working_grid(scan, header.spacing_mm, progress)
     how = Look(network, header, where, flips, progress)
     hounsfield = torch.from_numpy(working.array)
-    found = look_twice(how, hounsfield).numpy()
+    found = look_twice(how, hounsfield, first_voxel(working.grid)).numpy()
     entropy = entropy_of(found) if uncertainty else None
     label = without_islands(found)
     confidence = float(found.max(0)[label > 0].astype(np.float32).mean()) if label.any() else 0.0

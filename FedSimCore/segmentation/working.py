@@ -40,6 +40,12 @@ def lattice_grid(grid: Grid, spacing_mm: float) -> Grid:
     return Grid((i, j, k), affine)
 
 
+def first_voxel(working: Grid) -> tuple[int, int, int]:
+    """Return the place of a working grid's first voxel on the lattice."""
+    i, j, k = (round(float(n)) for n in working.affine[:3, 3] / working.spacing_mm)
+    return i, j, k
+
+
 def to_working_grid(scan: Volume, spacing_mm: float, progress: Progress = silent) -> Volume:
     """Bring a scan (HU) onto its working grid, slab by slab, so that no copy of the whole scan is made.
 
