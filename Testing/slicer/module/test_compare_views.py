@@ -121,6 +121,7 @@ def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(pane
     real, simulated = scans
     layout = slicer.app.layoutManager()
     names = ("Red", "Green", "Yellow")
+    application.process_events()  # the views have found their places for the scans
     before, layout_before = [layers(composite(name)) for name in names], layout.layout
     places = [ras_at(layout.sliceWidget(name), 20, 30) for name in names]
     panel.ui.blendButton.click()
