@@ -96,9 +96,14 @@ class SegmentPanel(VTKObservationMixin):
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent, scene.EndCloseEvent):
             self.addObserver(scene, event, lambda *_: self._listing.start())
         self._session.state_changed.connect(self._on_state)
+        self._session.segmenter_wanted.connect(self._segment_with)
         self.segmenter.changed.connect(self._refresh_controls)
         self.segmenting.changed.connect(self._on_job)
         self.segmenting.progressed.connect(lambda _job: self._show_progress())
+
+    def _segment_with(self, file: str) -> None:
+        self._session.tab_wanted.emit(type(self).__name__)
+        self.segmenter.use(file)
 
     def follow(self) -> None:
         """Look anew at what there is; to be called when the panel may have come into sight."""

@@ -69,6 +69,13 @@ class SegmenterChoice:
         self._show(_("The segmenter is being read..."))
         self.changed.emit()
 
+    def use(self, file: str) -> None:
+        """Choose a segmenter's file or run as if the user had, and open it."""
+        with silenced(self.ui.segmenterEdit) as edit:
+            edit.currentPath = file
+        choose(self.ui.segmenterBox, OWN)
+        self._on_chosen()
+
     def show_state(self, state: ModuleState) -> None:
         """Show the segmenter that the scene wants."""
         if (self.file or "") == state.segmenter:

@@ -35,6 +35,7 @@ class Session(VTKObservationMixin):
         tab_wanted: emitted with the name of the panel that the user wants to go to, e.g. ``"ExplorePanel"``.
         fit_wanted: emitted with a segmentation node that the user wants the heart to be fitted to.
         model_wanted: emitted with the folder of a trained model whose hearts the user wants to see.
+        segmenter_wanted: emitted with the folder of a run whose segmenter the user wants to segment with.
         state_changed: emitted when the scene's state is another one, or a value in it changed.
 
     Args:
@@ -51,6 +52,7 @@ class Session(VTKObservationMixin):
         self.tab_wanted: Signal[[str]] = Signal()
         self.fit_wanted: Signal[[Any]] = Signal()
         self.model_wanted: Signal[[str]] = Signal()
+        self.segmenter_wanted: Signal[[str]] = Signal()
         self.state_changed: Signal[[ModuleState | None]] = Signal()
         self.surface = HeartSurface()
         self.worker = WorkerService(WorkerClient(launch))

@@ -90,6 +90,7 @@ class TrainPanel:
         ui.openButton.connect("clicked()", self._open)
         ui.deleteButton.connect("clicked()", self._delete)
         ui.exploreButton.connect("clicked()", lambda: self._session.model_wanted.emit(str(self.table.chosen)))
+        ui.segmentButton.connect("clicked()", lambda: self._session.segmenter_wanted.emit(str(self.table.chosen)))
         slicer.app.connect("aboutToQuit()", self._on_quit)
         self.watch.seen.connect(self._on_seen)
         self._session.state_changed.connect(self._on_state)
@@ -160,9 +161,12 @@ class TrainPanel:
         ui.resumeWithButton.enabled = len(chosen) == 1 and bool(idle)
         ui.openButton.enabled = len(chosen) == 1
         details = self._seen.details
-        ui.exploreButton.enabled = (
-            bool(chosen) and details is not None and details.path == chosen[0] and details.has_model
-        )
+        if details is not None and (not chosen or details.path != chosen[0]):
+            details = None
+        ui.exploreButton.enabled = details is not None and details.has_model
+        # A run makes the one or the other: both buttons have the same place.
+        ui.segmentButton.visible = details is not None and details.has_segmenter
+        ui.exploreButton.visible = not ui.segmentButton.visible
         ui.deleteButton.enabled = bool(chosen) and len(idle) == len(chosen)
         ui.emptyLabel.text = self._seen.problem or self._empty_text()
         ui.emptyLabel.visible = bool(ui.emptyLabel.text)

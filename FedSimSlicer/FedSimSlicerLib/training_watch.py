@@ -56,6 +56,7 @@ class Details:
         log: its end.
         keep: whether the run goes on when Slicer ends.
         has_model: whether it has made a model whose hearts can be seen.
+        has_segmenter: whether it has made a segmenter.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class Details:
     log: str
     keep: bool
     has_model: bool
+    has_segmenter: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,7 @@ class _Eyes:
             log=log_tail(path),
             keep=TrainingRuns.keeps(path),
             has_model=(path / "model" / "generator.safetensors").is_file(),
+            has_segmenter=(path / "model" / "segmenter.safetensors").is_file(),
         )
 
     def _curves(self, history: RunHistory) -> list[Curve]:

@@ -96,6 +96,29 @@ def test_a_run_is_stopped_with_a_checkpoint_and_resumed_to_its_end(train, begin,
     assert train.status.step == done + 5
 
 
+def test_the_segmenter_of_a_run_opens_in_the_panel_segment(train, runs_folder, shared_module, session, wait_for):
+    from Testing.slicer.module.small_segmenters import write_segmenter
+
+    generator, run = runs_folder("shapes"), runs_folder("segmenter")
+    (run / "model").mkdir()
+    write_segmenter(run / "model" / "segmenter.safetensors")
+    wait_for(lambda: set(train.table.keys) == {generator, run})
+    train.table.choose(generator)
+    wait_for(lambda: train._seen.details is not None)
+    assert train.ui.exploreButton.isVisible()
+    assert not train.ui.segmentButton.isVisible()
+    train.table.choose(run)
+    wait_for(lambda: train.ui.segmentButton.isVisible())
+    assert not train.ui.exploreButton.isVisible()
+    train.ui.segmentButton.click()
+    assert shared_module.panel.ui.tabs.currentWidget().objectName == "SegmentPanel"
+    segment = next(panel for panel in shared_module.panel.panels if type(panel).__name__ == "SegmentPanel")
+    assert segment.segmenter.file == str(run)
+    wait_for(lambda: segment.segmenter.model is not None)
+    assert "balls in air" in segment.ui.segmenterLabel.text
+    session.state.segmenter = ""
+
+
 def test_runs_are_found_again_by_another_panel(train, begin, wait_for, session, shared_module):
     from FedSimSlicerLib.train_panel import TrainPanel
 
