@@ -36,7 +36,7 @@ from FedSimCore.training.session import begin
 
 HOSPITALS = ("adult", "congenital-mild", "congenital-severe")
 _SEED = 31
-_SIZE, _SPACING_MM, _IMAGE_SPACING_MM = 48, 3.6, 2.5
+_SIZE, _SPACING_MM, _IMAGE_SPACING_MM = 64, 2.7, 2.5
 _CTA = Window(level_hu=200.0, width_hu=900.0)
 _ONE_THREAD: dict[str, Any] = {"threads": 1, "device": "cpu", "picture_every": 100_000}
 
@@ -58,7 +58,7 @@ class Sizes:
 
     cases: int = 5
     labelled: int = 3
-    rounds: int = 60
+    rounds: int = 45
     enhancer_steps: int = 60
     full_rounds: int = 6
     private_rounds: int = 5

@@ -11,6 +11,7 @@ the generator has learnt it. Both at several amounts of noise.
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from contextlib import ExitStack
@@ -29,7 +30,7 @@ from FedSimCore.federated.policy import Privacy
 from FedSimCore.federated.run import open_run
 from FedSimCore.federated.study import Study, checked_study
 from FedSimCore.federated.updates import exact_update
-from FedSimCore.files import write_json
+from FedSimCore.files import read_json, write_json
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.shape.voxelizer import label_map
@@ -47,7 +48,9 @@ LEVELS: dict[str, dict[str, float] | None] = {
     "noise 0.3": {"clip": 0.5, "noise": 0.3},
     "noise 1": {"clip": 0.5, "noise": 1.0},
     "noise 4": {"clip": 0.5, "noise": 4.0},
+    "noise 16": {"clip": 0.5, "noise": 16.0},
 }
+ATTACKS = ("inversion", "membership")
 
 
 def hearts(seed: int, count: int) -> Tensor:
@@ -201,24 +204,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m Testing.benchmarks.federated_attacks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--only", choices=ATTACKS, help="the other one's figures stay as they are in the file")
     parser.add_argument("--out", type=Path, default=RESULTS / "federated_attacks")
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = range(options.seeds)
-    results: dict[str, Any] = {"machine": machine(("torch", "opacus")), "when": time.strftime("%Y-%m-%d")}
-    results |= {"rounds": options.rounds, "seeds": options.seeds, "membership": {}, "inversion": {}}
-    for batch in (1, 2, 4):
-        for name, privacy in LEVELS.items():
+    known = options.out.with_suffix(".json")
+    results: dict[str, Any] = read_json(known) if options.only and known.exists() else {}
+    results |= {"machine": machine(("torch", "opacus")), "when": time.strftime("%Y-%m-%d"), "rounds": options.rounds}
+    results |= {attack: {} for attack in ATTACKS if options.only in (None, attack)}
+    if options.only != "membership":
+        for batch, (name, privacy) in itertools.product((1, 2, 3, 4), LEVELS.items()):
             values = inversion(privacy, batch, options.rounds, seeds)
             results["inversion"][f"{batch} case{'s' * (batch > 1)}, {name}"] = values
             print(batch, name, values[0], flush=True)
             _write(options.out, results)
-    for name, privacy in LEVELS.items():
-        uses = uses_of(options.rounds, 2, CASES // 2)
-        epsilon = epsilon_of(privacy["noise"], uses, 1e-5) if privacy else None
-        results["membership"][name] = {"epsilon": epsilon, "auc": membership(privacy, options.rounds, seeds)}
-        print(name, results["membership"][name], flush=True)
-        _write(options.out, results)
+    if options.only != "inversion":
+        for name, privacy in LEVELS.items():
+            uses = uses_of(options.rounds, 2, CASES // 2)
+            epsilon = epsilon_of(privacy["noise"], uses, 1e-5) if privacy else None
+            results["membership"][name] = {"epsilon": epsilon, "auc": membership(privacy, options.rounds, seeds)}
+            print(name, results["membership"][name], flush=True)
+            _write(options.out, results)
 
 
 def _write(path: Path, results: dict[str, Any]) -> None:
@@ -231,26 +238,31 @@ def _tables(results: dict[str, Any]) -> str:
         "# Attacks on federated learning of shapes",
         "",
         f"`python -m Testing.benchmarks.federated_attacks`: {CASES} members of two sites, {results['rounds']} rounds, "
-        f"{results['seeds']} seeds, hearts of a small shape model. Means over seeds, least and most in brackets.",
+        "hearts of a small shape model. Means over seeds (so many as told), least and most in brackets.",
         "",
         "## Is this heart one of those learnt from?",
         "",
-        "| updates | epsilon | AUC (0.5 is guessing) |",
-        "|---|---|---|",
+        "| updates | epsilon | seeds | AUC (0.5 is guessing) |",
+        "|---|---|---|---|",
     ]
     for name, row in results["membership"].items():
         epsilon = "no bound" if row["epsilon"] is None else f"{row['epsilon']:.0f}"
-        lines.append(f"| {name} | {epsilon} | {_spread(row['auc'])} |")
+        lines.append(f"| {name} | {epsilon} | {len(row['auc'])} | {_spread(row['auc'])} |")
     lines += [
         "",
         "## What heart is in this update?",
         "",
-        "| update of | cosine of found and true latent | IoU of found heart | of the mean heart | of the true latent |",
-        "|---|---|---|---|---|",
+        "| update of | seeds | cosine of found and true latent | IoU of found heart | of the mean heart "
+        "| of the true latent |",
+        "|---|---|---|---|---|---|",
     ]
     for name, values in results["inversion"].items():
         keys = ("cosine", "iou_of_attack", "iou_of_mean_heart", "iou_of_true_latent")
-        lines.append(f"| {name} | " + " | ".join(_spread([value[key] for value in values]) for key in keys) + " |")
+        lines.append(
+            f"| {name} | {len(values)} | "
+            + " | ".join(_spread([value[key] for value in values]) for key in keys)
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,8 @@ from FedSimCore.training.task import TrainingError
 
 _LOOK_EVERY_S = 0.2
 _ENDS_WITHIN_S = 60.0
+_LOST_ENDS_WITHIN_S = 5.0
+"""A server that waits for a site which is no more has nothing to save that its last checkpoint does not hold."""
 _ENGINE_ENDS_S = 3.0
 _MOST_IN_VAIN = 3
 """So often the study is started again without a round more than before."""
@@ -148,7 +150,7 @@ class _OneMachine:
             if (gone or wanted) and not ended and give_up == float("inf"):
                 self.lost = gone[0] if gone and not wanted else ""
                 self._server.stop_file.touch()
-                give_up = time.monotonic() + _ENDS_WITHIN_S
+                give_up = time.monotonic() + (_LOST_ENDS_WITHIN_S if self.lost else _ENDS_WITHIN_S)
             seen |= running
             time.sleep(_LOOK_EVERY_S)
 
