@@ -11,7 +11,7 @@ from FedSimCore.evaluation.segmentation import compare
 from FedSimCore.segmentation.predict import segment
 from FedSimCore.volumes import Grid, Volume
 from FedSimCore.volumes.resample import reorient, resample, resample_labels
-from Testing.core.segmentation.thresholds import heart_labels, painted, thresholds
+from Testing.core.segmentation.thresholds import Thresholds, heart_labels, painted, thresholds
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,33 @@ def test_an_oblique_scan_gives_the_same_heart_in_the_world(scan: Volume, labels:
     assert dice(result.labels, truth)[0] > 0.96
     assert dice(result.labels, found.labels)[0] > 0.96
     assert min(dice(result.labels, found.labels)) > 0.75
+
+
+class Strides(Thresholds):
+    """Tells regions at every second voxel of its window only, between them the left ventricle."""
+
+    def forward(self, inputs):
+        logits = super().forward(inputs)
+        left = logits.clone()
+        left[:, 1] = logits[:, 1:].amax(1)
+        left[:, 2:] = -1e4
+        left[..., ::2, ::2, ::2] = logits[..., ::2, ::2, ::2]
+        return left
+
+
+@pytest.mark.parametrize("patch", [32, 96])
+def test_windows_lie_at_the_same_places_in_the_world_wherever_the_scan_begins(scan: Volume, patch: int):
+    def found_in(part: Volume) -> np.ndarray:
+        segmenter = thresholds(spacing_mm=2.0, patch=patch, channels=(4, 8, 16))
+        segmenter.network = Strides()
+        return segment(part, segmenter).labels.array
+
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world((1, 2, 3))
+    cut = np.ascontiguousarray(scan.array[1:, 2:, 3:])
+    whole, again = found_in(scan), found_in(Volume(cut, Grid(cut.shape, affine)))
+    assert len(np.unique(whole)) > 2  # at every second voxel there are other regions than at the rest
+    assert np.array_equal(whole[1:, 2:, 3:], again)
 
 
 def test_a_scan_of_thick_slices_gets_labels_in_these_slices(labels: Volume):
