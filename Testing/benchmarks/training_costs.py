@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 COSTS = ROOT / "Resources" / "training" / "costs.json"
 CASES = 6
-FEW, STEPS = 2, 6
-"""Steps to warm up, and steps that are measured."""
+FEW, STEPS = 2, 24
+"""Steps to warm up, and steps that are measured: enough for the start of a process to matter little."""
 WIDTH_MM = 190.0
 """Of the working grid: every phantom fits in."""
 
