@@ -147,6 +147,9 @@ def open_run(config: TrainingConfig, folder: RunFolder, study: Study, listen: Li
         run = OpenRun(folder, task, shared, loop, reporter, stop, store)
         try:
             yield run
+        except GeneratorExit:  # Nobody has closed it: the interpreter ends, and has closed its files already.
+            run.ended = True
+            raise
         finally:
             run.end("stopped", "The process ended.")
 

@@ -275,6 +275,9 @@ def open_server(study: Study, folder: RunFolder, listen: Listener = ignore) -> I
         reporter.tell(_started(server))
         try:
             yield server
+        except GeneratorExit:  # Nobody has closed it: the interpreter ends, and has closed its files already.
+            server.ended = True
+            raise
         except BaseException as error:
             server.end("failed", str(error))
             raise

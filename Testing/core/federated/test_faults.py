@@ -12,6 +12,7 @@ from FedSimCore.federated.in_process import InProcessLink, run_in_process
 from FedSimCore.federated.ledger import Ledger, read_ledger
 from FedSimCore.federated.local_sites import local_sites
 from FedSimCore.federated.messages import Reply, Request
+from FedSimCore.federated.run import open_run
 from FedSimCore.federated.server import Averaging, open_server
 from FedSimCore.federated.site import Site
 from FedSimCore.federated.status import read_rounds, study_status
@@ -19,6 +20,7 @@ from FedSimCore.federated.workflow import conduct
 from FedSimCore.runs.events import Progressed
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.history import status
+from FedSimCore.training.reporter import ignore
 from FedSimCore.training.task import TrainingError
 from Testing.core.federated.small_studies import assert_same, newest_state, shapes_study
 
@@ -318,3 +320,18 @@ def test_a_study_that_is_stopped_while_it_waits_goes_back_to_the_checkpoint_that
     for site in ("a", "b"):
         whole = newest_state(tmp_path / "whole" / "sites" / site / "small")
         assert_same(newest_state(broken / "sites" / site / "small"), whole)
+
+
+def test_a_process_that_ends_without_closing_its_runs_says_nothing_of_closed_files(ct_cohort, tmp_path):
+    """The interpreter closes files before it ends what was left open; the runs are found as those of a killed one."""
+    study = shapes_study(ct_cohort)
+    config = study.config("a", cohort=str(ct_cohort), sites=["a"])
+    for left in (
+        open_run(config, RunFolder(tmp_path / "a"), study, ignore),
+        open_server(study, RunFolder(tmp_path / "server")),
+    ):
+        opened = left.__enter__()
+        opened.reporter.close()
+        left.gen.close()
+    for name in ("a", "server"):
+        assert status(RunFolder(tmp_path / name)).state == "interrupted"

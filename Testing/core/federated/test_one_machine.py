@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -18,6 +21,7 @@ from FedSimCore.runs.control import request_stop
 from FedSimCore.runs.events import Progressed, Started, read_events
 from FedSimCore.runs.folder import RunFolder
 from FedSimCore.runs.history import status
+from FedSimCore.training.task import TrainingError
 from Testing.core.federated.small_studies import SITES, assert_same, newest_state, shapes_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -119,3 +123,35 @@ def test_a_study_that_is_stopped_is_resumed_to_the_same_end(ct_cohort, tmp_path,
     assert {status(RunFolder(tmp_path / "sites" / site / "small")).state for site in SITES} == {"stopped"}
     run_on_one_machine(slow_study(ct_cohort), tmp_path)
     assert_runs_are_the_same(tmp_path, whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of eight megabytes for the site b."""
+    folder = tmp_path / "runs" / "sites" / "b"
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_site_whose_disk_fills_ends_the_study_with_a_reason_and_once_there_is_room_it_goes_on(
+    ct_cohort, tmp_path, whole, small_disk
+):
+    ballast = small_disk / "ballast"
+
+    def fill():
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1 << 12))
+
+    with pytest.raises(TrainingError, match=r"Round \d+ cannot be closed: b: The site could not write its answer down"):
+        run_on_one_machine(slow_study(ct_cohort), tmp_path / "runs", AtRound(4, fill))
+    sent = [entry.round for entry in read_ledger(small_disk / "ledger.jsonl") if entry.message == "update"]
+    assert sent == list(range(len(read_rounds(tmp_path / "runs" / "server" / "rounds.jsonl"))))
+    ballast.unlink()
+    run_on_one_machine(slow_study(ct_cohort), tmp_path / "runs")
+    assert_runs_are_the_same(tmp_path / "runs", whole)
