@@ -145,19 +145,26 @@ class Server:
     pace: Pace = field(default_factory=Pace)
     ended: bool = False
 
-    def close_round(self, updates: Mapping[str, Reply], absent: Mapping[str, str], seconds: float) -> None:
-        """Average a round's checked updates, make the step, and write the round down.
+    def close_round(
+        self, updates: Mapping[str, Reply], norms: Mapping[str, float], absent: Mapping[str, str], seconds: float
+    ) -> None:
+        """Average a round's updates, make the step, and write the round down.
+
+        Args:
+            updates: checked, by site.
+            norms: theirs, as :meth:`Averaging.check` has found them.
+            absent: sites that are not among them, and why.
+            seconds: that gathering took.
 
         Raises:
             TrainingError: a weight would not be finite.
             DiskError: the disk is full; the checkpoints from before are as they were.
         """
-        norms = {site: self.averaging.check(update, self.averaging.round) for site, update in updates.items()}
         self.averaging.advance(updates)
         cases = {site: int(update.values["cases"]) for site, update in updates.items()}
         done = self.averaging.round
         record = RoundRecord(
-            round=done, time=time.time(), seconds=seconds, sites=cases, norms=norms, absent=dict(absent)
+            round=done, time=time.time(), seconds=seconds, sites=cases, norms=dict(norms), absent=dict(absent)
         )
         _append(self.folder, record)
         self.pace.step_done()

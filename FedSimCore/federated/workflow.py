@@ -62,6 +62,7 @@ class _Gathered:
     """What a round has so far."""
 
     updates: dict[str, Reply] = field(default_factory=dict)
+    norms: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
 
@@ -80,7 +81,7 @@ class _Conductor:
             self._look_after_gone()
             began = time.monotonic()
             gathered = self._gather()
-            server.close_round(gathered.updates, gathered.absent, time.monotonic() - began)
+            server.close_round(gathered.updates, gathered.norms, gathered.absent, time.monotonic() - began)
         self._finish()
 
     def _begin(self) -> None:
@@ -179,7 +180,7 @@ class _Conductor:
         try:
             if reply.kind != "update":
                 raise RefusedUpdate(reply.reason)
-            self._server.averaging.check(reply, self._server.averaging.round)
+            found.norms[site] = self._server.averaging.check(reply, self._server.averaging.round)
         except RefusedUpdate as error:
             found.absent[site] = str(error)
             found.refusals[site] = found.refusals.get(site, 0) + 1
