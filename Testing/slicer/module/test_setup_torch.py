@@ -11,10 +11,10 @@ import importlib
 import importlib.machinery
 import os
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from Testing.host.application.start import STAND_INS
@@ -123,10 +123,8 @@ def test_cancel_ends_pip_and_leaves_nothing(extension, dialogs, bars, installer)
     dialogs.answer(OK)
     extension.seconds_a_step = "0.2"
     bars.after = lambda dialog: dialog.cancel() if dialog.value >= 20 else None
-    began = time.monotonic()
     assert installer.install() == "The installation was cancelled; nothing was changed."
-    assert time.monotonic() - began < 2.0
-    time.sleep(2.5)
+    psutil.wait_procs(psutil.Process().children(recursive=True))  # pip notices when it prints the next time
     assert not extension.installed_file.exists()
     assert [m.name for m in installer.missing()] == ["torch"]
 
