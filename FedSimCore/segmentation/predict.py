@@ -113,7 +113,7 @@ def segment(
     else:
         labels = np.zeros(scan.grid.shape, np.uint8)
     volumes = _volumes(labels, scan.grid, segmenter)
-    warnings += _doubts(labels, volumes, confidence, there, segmenter)
+    warnings += _doubts(Volume(labels, scan.grid), volumes, confidence, there, segmenter)
     return Segmentation(
         Volume(labels, scan.grid),
         bool(there and labels.any()),
@@ -168,7 +168,7 @@ def _volumes(labels: NDArray[np.uint8], grid: Grid, segmenter: Segmenter) -> dic
 
 
 def _doubts(
-    labels: NDArray[np.uint8], volumes: dict[str, float], confidence: float, there: bool, segmenter: Segmenter
+    labels: Volume, volumes: dict[str, float], confidence: float, there: bool, segmenter: Segmenter
 ) -> list[str]:
     if not there:
         return ["No heart was found in this scan; the label map is empty."]
@@ -179,7 +179,16 @@ def _doubts(
     missing = [names[key] for key, ml in volumes.items() if ml == 0]
     if missing:
         told.append(f"Not found: {', '.join(missing)}.")
-    edges = [labels[0], labels[-1], labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]]
-    if any(edge.any() for edge in edges):
+    if _reaches_the_edge(labels, segmenter.header.spacing_mm):
         told.append("The heart reaches the edge of the scan: volumes are of the part that is there.")
     return told
+
+
+def _reaches_the_edge(labels: Volume, within_mm: float) -> bool:
+    """Tell whether there are labels so near the edge of the scan that more of the heart may lie beyond."""
+    for axis, spacing_mm in enumerate(labels.grid.spacing_mm):
+        near = max(1, round(within_mm / float(spacing_mm)))
+        marked = np.flatnonzero(labels.array.any(axis=tuple({0, 1, 2} - {axis})))
+        if len(marked) and (marked[0] < near or marked[-1] >= labels.array.shape[axis] - near):
+            return True
+    return False
