@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,15 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Go on with a ledger, or begin one.
 
+        A last line without its end is what a power failure has cut off; its message was not sent, so it is taken away.
+
         Raises:
             InputError: the lines that are there were changed.
+            DiskError: the file can't be written.
         """
         self.path = path
+        if path.exists():
+            _take_away_cut_line(path)
         lines = read_ledger(path) if path.exists() else []
         self._number = len(lines)
         self._before = _checksum(_last_line(path)) if lines else _FIRST
@@ -87,17 +93,30 @@ class Ledger:
         line = entry.model_dump_json().encode()
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            # Without a buffer, whose rest would be written when the file is closed.
+            with self.path.open("ab", buffering=0) as file:
                 place = file.tell()
                 try:
-                    file.write(line + b"\n")
-                    file.flush()
+                    _write_whole(file, line + b"\n")
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(self.path, place)  # Half a line would spoil the chain.
+                    file.truncate(place)  # Half a line would spoil the chain.
                     raise
         self._number, self._before = entry.number, _checksum(line)
         return entry
+
+
+def _write_whole(file: FileIO, content: bytes) -> None:
+    """Write all of it; a disk that fills takes the beginning, and refuses the rest."""
+    while content:
+        content = content[file.write(content) :]
+
+
+def _take_away_cut_line(path: Path) -> None:
+    with disk_errors(path):
+        content = path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def read_ledger(path: Path) -> list[LedgerEntry]:

@@ -148,7 +148,7 @@ def test_a_site_whose_disk_fills_ends_the_study_with_a_reason_and_once_there_is_
             while True:
                 file.write(bytes(1 << 12))
 
-    with pytest.raises(TrainingError, match=r"Round \d+ cannot be closed: b: The site could not write its answer down"):
+    with pytest.raises(TrainingError, match=": b: The site could not write its answer down"):
         run_on_one_machine(slow_study(ct_cohort), tmp_path / "runs", AtRound(4, fill))
     sent = [entry.round for entry in read_ledger(small_disk / "ledger.jsonl") if entry.message == "update"]
     assert sent == list(range(len(read_rounds(tmp_path / "runs" / "server" / "rounds.jsonl"))))

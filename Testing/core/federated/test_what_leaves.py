@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import numpy as np
 import pytest
 
-from FedSimCore.errors import InputError
+from FedSimCore.errors import DiskError, InputError
 from FedSimCore.federated.engine.kits import make_kits
 from FedSimCore.federated.in_process import InProcessLink, run_in_process
 from FedSimCore.federated.ledger import Ledger, read_ledger
@@ -100,6 +101,31 @@ def test_changed_or_missing_lines_of_a_ledger_are_found(tmp_path):
     path.write_text("".join(lines))
     assert Ledger(path).record(study="s", study_sha256="", message="update", round=3).number == 4
     assert [entry.round for entry in read_ledger(path)] == [0, 1, 2, 3]
+
+
+def test_a_disk_that_takes_half_a_line_leaves_the_ledger_as_it_was(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    ledger = Ledger(path)
+    ledger.record(study="s", study_sha256="", message="update", round=1)
+    before, soft, hard = path.read_bytes(), *resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))  # Files can't grow further, as on a full disk.
+    try:
+        with pytest.raises(DiskError, match="File too large"):
+            ledger.record(study="s", study_sha256="", message="update", round=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert ledger.record(study="s", study_sha256="", message="update", round=2).number == 2
+    assert [entry.round for entry in read_ledger(path)] == [1, 2]
+
+
+def test_a_line_that_a_power_failure_cut_off_was_never_sent_and_is_taken_away(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for number in (1, 2):
+        Ledger(path).record(study="s", study_sha256="", message="update", round=number)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert Ledger(path).record(study="s", study_sha256="", message="update", round=2).number == 2
+    assert [entry.round for entry in read_ledger(path)] == [1, 2]
 
 
 @pytest.mark.parametrize(
