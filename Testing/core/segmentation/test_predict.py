@@ -126,6 +126,16 @@ def test_a_heart_at_the_edge_is_told(scan: Volume):
     assert any("edge of the scan" in sentence for sentence in segment(half, thresholds()).warnings)
 
 
+@pytest.mark.parametrize(("margin", "is_told"), [(0, True), (1, True), (6, False)])
+def test_a_heart_is_at_the_edge_within_a_voxel_of_the_working_grid(scan: Volume, labels: Volume, margin: int, is_told):
+    first = int(np.flatnonzero(labels.array.any(axis=(1, 2)))[0]) - margin
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world((first, 0, 0))
+    part = np.ascontiguousarray(scan.array[first:])
+    warnings = segment(Volume(part, Grid(part.shape, affine)), thresholds(spacing_mm=4.0)).warnings
+    assert any("edge of the scan" in sentence for sentence in warnings) == is_told
+
+
 def test_a_binary_segmenter_gives_the_whole_heart_as_one(scan: Volume, labels: Volume):
     class Heart(torch.nn.Module):
         def forward(self, inputs):
