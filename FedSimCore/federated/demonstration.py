@@ -59,7 +59,7 @@ class Sizes:
     cases: int = 5
     labelled: int = 3
     rounds: int = 45
-    enhancer_steps: int = 60
+    enhancer_steps: int = 120
     full_rounds: int = 6
     private_rounds: int = 5
 

@@ -73,13 +73,13 @@ class SitePolicy(BaseModel):
         default=None, gt=0, description="Epsilon of a whole study; a study without noise is refused then."
     )
 
-    def require(self, study: Study, cases: int, batch_size: int) -> None:
+    def require(self, study: Study, cases: int, in_round: int) -> None:
         """Check a study.
 
         Args:
             study: as the server sent it.
             cases: of this site that it would learn from.
-            batch_size: of the recipe.
+            in_round: fewest cases of one update.
 
         Raises:
             PolicyError: it asks for something that is not allowed.
@@ -95,8 +95,7 @@ class SitePolicy(BaseModel):
             raise PolicyError(
                 f"This site has {cases} cases for this study, fewer than its policy's {self.least_cases}."
             )
-
-        self.require_in_round(study, min(cases, batch_size))
+        self.require_in_round(study, in_round)
 
     def require_in_round(self, study: Study, cases: int) -> None:
         """Check how many cases an update is made of.
@@ -107,7 +106,8 @@ class SitePolicy(BaseModel):
         if cases < self.least_in_round and self.privacy_of(study) is None:
             raise PolicyError(
                 f"This site sends no update of {cases} case{'s' * (cases != 1)} without noise, but of "
-                f"{self.least_in_round} at least; raise the recipe's batch_size."
+                f"{self.least_in_round} at least; raise the recipe's batch_size, or let more cases take part "
+                "(labelled and unlabelled ones have rounds of their own)."
             )
 
     def privacy_of(self, study: Study) -> Privacy | None:

@@ -71,6 +71,11 @@ class SharedPart(ABC):
     def cases_of(task: Any) -> int:
         """Return how many cases a site's task learns from."""
 
+    @classmethod
+    def cases_in_round(cls, task: Any, batch_size: int) -> int:
+        """Return the fewest cases that an update of a site's task is made of."""
+        return min(cls.cases_of(task), batch_size)
+
 
 class SharedGenerator(SharedPart):
     """Shape and material generator."""
@@ -148,6 +153,11 @@ class SharedSemiSupervised(SharedPart):
     def cases_of(task: SemiSupervisedTask) -> int:
         """Return the number of labelled and unlabelled cases."""
         return len(task.labelled) + len(task.unlabelled)
+
+    @classmethod
+    def cases_in_round(cls, task: SemiSupervisedTask, batch_size: int) -> int:
+        """Return the fewest cases of a round: labelled and unlabelled ones have rounds of their own."""
+        return min(batch_size, len(task.labelled), len(task.unlabelled))
 
 
 class SharedSegmenter(SharedPart):

@@ -128,8 +128,9 @@ class Site:
         folder = RunFolder(self.own.runs / study.name)
         run = self._stack.enter_context(open_run(config, folder, study, self._listen))
         try:
-            cases = PARTS[study.kind].cases_of(run.task)
-            self.own.policy.require(study, cases, config.batch_size)
+            part = PARTS[study.kind]
+            cases = part.cases_of(run.task)
+            self.own.policy.require(study, cases, part.cases_in_round(run.task, config.batch_size))
             shared = run.shared
             allowed = AllowList.of(shared)
             moments = moments_allowed(self.own.policy.moments_of(study), _latent_size(run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from FedSimCore.federated.in_process import run_in_process
 from FedSimCore.federated.ledger import read_ledger
 from FedSimCore.federated.server import Averaging
+from FedSimCore.federated.shared import SharedGenerator, SharedSemiSupervised
 from FedSimCore.generation.model_folder import GenerativeModel
 from FedSimCore.progress import silent
 from FedSimCore.runs.folder import RunFolder
@@ -82,6 +85,13 @@ def test_a_segmenter_is_learnt_by_all_sites_and_every_site_has_the_same(ct_cohor
         assert all(torch.equal(own[name], server[name]) for name in server)
     start = Averaging(study).weights()
     assert any(not np.array_equal(start[f"network.{name}"], tensor.numpy()) for name, tensor in server.items())
+
+
+def test_labelled_and_unlabelled_cases_have_rounds_of_their_own_which_the_policy_counts():
+    task = SimpleNamespace(labelled=range(5), unlabelled=range(2))
+    assert SharedSemiSupervised.cases_of(task) == 7
+    assert SharedSemiSupervised.cases_in_round(task, 4) == 2
+    assert SharedGenerator.cases_in_round(SimpleNamespace(names="abc"), 4) == 3
 
 
 @pytest.mark.slow
