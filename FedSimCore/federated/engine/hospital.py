@@ -41,6 +41,8 @@ _LOOK_EVERY_S = 1.0
 _LOOK_AFTER_SITES_S = 5.0
 _STARTS_WITHIN_S = 120.0
 _ENDS_WITHIN_S = 90.0
+_WAITING_ENDS_WITHIN_S = 10.0
+"""A round that waits for a site which has come back outside the job can't be closed, so nothing is lost with it."""
 _WITHOUT_JOB_S = 20.0
 """A site that is connected but has had no job of the study for so long gets it anew."""
 _MOST_IN_VAIN = 3
@@ -231,7 +233,8 @@ class _Supervisor:
             if not why and (back := self._back_without_job()):
                 why = f"{back} is back"
                 self._run.stop_file.touch()
-                give_up = time.monotonic() + _ENDS_WITHIN_S
+                patience = _ENDS_WITHIN_S if self._study.when_late == "go-on" else _WAITING_ENDS_WITHIN_S
+                give_up = time.monotonic() + patience
             if not seen_running and time.monotonic() - began > _STARTS_WITHIN_S:
                 return "the job did not begin"
             time.sleep(_LOOK_EVERY_S)
