@@ -161,6 +161,9 @@ class HeartSampler:
     ) -> None:
         self.device = torch.device(device)
         self.enhancer: SiteEnhancer = model.enhancer(site).to(self.device).eval()
+        # oneDNN convolves a fifth faster on channels last; a graphics card chooses for itself.
+        if self.device.type == "cpu":
+            self.enhancer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs lack it
         self.generator: HeartGenerator = model.generator.to(self.device).eval()
         self.condition = self.enhancer.header.condition
         self.blend = blend
