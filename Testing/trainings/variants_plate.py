@@ -65,7 +65,7 @@ def main() -> None:
     rows = [real_row(case, f"{options.site}\n{case.id}", header.size, header.spacing_mm)]
     for name, folder in models.items():
         rows += rows_of(name, Path(folder), options.cohort, options.site, options.seed, options.number)
-    write_figure(options.output, slice_panel(rows))
+    write_figure(options.output, slice_panel(rows), dots_per_inch=100)  # seven rows make a tall picture
     print(options.output)
 
 
