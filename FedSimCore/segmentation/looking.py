@@ -24,6 +24,8 @@ LOOKING = "looking for the heart"
 MARGIN_MM = 24.0
 """Looked at round the heart that was found first."""
 _FIRST_OVERLAP = 0.375
+_HARDLY_LARGER = 1.05
+"""Than a patch: a scan that was cut for the network is looked at as a whole."""
 _LEAST_WEIGHT = 0.02
 """A place that counts for less is not looked at."""
 
@@ -111,6 +113,8 @@ def _stretches(
     margin = round(MARGIN_MM / header.spacing_mm)
     low, high = int(marked[0]) - margin, int(marked[-1]) + 1 + margin
     lowest = _multiple_below(0, step, first_voxel)
+    if count - lowest > header.patch and count <= _HARDLY_LARGER * header.patch:
+        return (Stretch(0, count, 1.0),)
     if high - low > header.patch:
         wanted = [Stretch(_multiple_below(low, whole, first_voxel), high, 1.0)]
     else:
