@@ -22,8 +22,7 @@ from FedSimCore.errors import FedSimError
 Arrays = Mapping[str, NDArray[np.float32]]
 RequestKind = Literal["agree", "round", "moments", "finish", "stop"]
 ReplyKind = Literal["agreement", "update", "moments", "done", "refusal"]
-MOMENTS = "latents"
-"""Prefix of the names of a latent distribution's moments."""
+_BLOCK = 1 << 14
 
 
 class RefusedUpdate(FedSimError):  # noqa: N818 (it is no fault of the program)
@@ -107,13 +106,16 @@ class AllowList:
             raise RefusedUpdate(
                 f"It has {strange[0]!r}, which is not allowed." if strange else f"{missing[0]} is missing."
             )
+        squares = 0.0
         for name, array in arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != self.shapes[name]:
                 found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
                 raise RefusedUpdate(f"{name} is {found}, but float32 {self.shapes[name]} is needed.")
-            if not np.isfinite(array).all():
+            own = _sum_of_squares(array)
+            if not math.isfinite(own) and not np.isfinite(array).all():  # Else the square of a number is too large.
                 raise RefusedUpdate(f"{name} has numbers that are not finite.")
-        norm = norm_of(arrays)
+            squares += own
+        norm = math.sqrt(squares)
         if norm > largest_norm:
             raise RefusedUpdate(f"Its norm is {norm:.4g}, more than the {largest_norm:g} that the study allows.")
         return norm
@@ -142,7 +144,21 @@ def load_arrays(arrays: Arrays, parameters: Mapping[str, Tensor]) -> None:
 
 def norm_of(arrays: Arrays) -> float:
     """Return the Euclidean norm of all arrays together."""
-    return math.sqrt(sum(float(np.square(array, dtype=np.float64).sum()) for array in arrays.values()))
+    return math.sqrt(sum(_sum_of_squares(array) for array in arrays.values()))
+
+
+def _sum_of_squares(array: NDArray[np.float32]) -> float:
+    """Return it in double precision, block by block: an array of twice the size of all would be slow."""
+    flat = np.ravel(array)
+    blocks = (flat[start : start + _BLOCK].astype(np.float64) for start in range(0, flat.size, _BLOCK))
+    return math.fsum(float(np.dot(block, block)) for block in blocks)
+
+
+def same_request(one: Request, other: Request) -> bool:
+    """Tell whether a request was made twice, to the last bit of its arrays."""
+    if (one.kind, one.round, one.arrays.keys()) != (other.kind, other.round, other.arrays.keys()):
+        return False
+    return all(np.array_equal(array, other.arrays[name]) for name, array in one.arrays.items())
 
 
 def bytes_of(arrays: Arrays) -> int:

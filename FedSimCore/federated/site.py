@@ -19,9 +19,9 @@ from FedSimCore.federated.messages import (
     RefusedUpdate,
     Reply,
     Request,
-    checksum_of,
     load_arrays,
     parameters_of,
+    same_request,
 )
 from FedSimCore.federated.moments import COVARIANCE, MEAN, moments_allowed, told_moments
 from FedSimCore.federated.policy import PolicyError, SiteFile
@@ -65,7 +65,7 @@ class Site:
         self.run: OpenRun | None = None
         self._gate: Gate | None = None
         self._study: Study | None = None
-        self._made: tuple[int, str, Reply] | None = None
+        self._made: tuple[Request, Reply] | None = None
         self._told = False
         self._answering = threading.RLock()
         self._stack = ExitStack()
@@ -151,15 +151,13 @@ class Site:
 
     def _round(self, request: Request) -> Reply:
         run, gate, study = self._agreed(request)
-        digest = checksum_of(request.arrays)
-        if self._made is None or self._made[:2] != (request.round, digest):
-            reply = self._computed(request, run, gate, study)
-            self._made, self._told = (request.round, digest, reply), False
+        if self._made is None or not same_request(self._made[0], request):
+            self._made, self._told = (request, self._computed(request, run, gate, study)), False
         # Else the answer was lost on its way, or the disk was full: the same message, nothing new is told.
         if not self._told:
-            gate.release(self._made[2])
+            gate.release(self._made[1])
             self._told = True
-        return self._made[2]
+        return self._made[1]
 
     def _computed(self, request: Request, run: OpenRun, gate: Gate, study: Study) -> Reply:
         if run.wants_stop():
