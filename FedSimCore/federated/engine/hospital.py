@@ -48,7 +48,6 @@ _WITHOUT_JOB_S = 20.0
 _MOST_IN_VAIN = 3
 _NEARLY_FULL = 20 * 2**20
 """Bytes; a checkpoint hardly needs more."""
-_OVER = ("FINISHED", "ABORTED", "ABANDONED", "FAILED")
 
 
 def serve(kit: Path, output: Path, carry: str = "pull", listen: Listener = ignore) -> None:
@@ -230,12 +229,12 @@ class _Supervisor:
                 return "the server's process died"
             if seen_running and not running:
                 return "the study's job died"
-            if not why and (back := self._back_without_job()):
+            if not why and seen_running and (back := self._back_without_job()):
                 why = f"{back} is back"
                 self._run.stop_file.touch()
                 patience = _ENDS_WITHIN_S if self._study.when_late == "go-on" else _WAITING_ENDS_WITHIN_S
                 give_up = time.monotonic() + patience
-            if not seen_running and time.monotonic() - began > _STARTS_WITHIN_S:
+            if not seen_running and (time.monotonic() - began > _STARTS_WITHIN_S or self._job_is_over()):
                 return "the job did not begin"
             time.sleep(_LOOK_EVERY_S)
 
@@ -250,6 +249,18 @@ class _Supervisor:
         for event in new:
             self._listen(event)
         return next((event for event in reversed(new) if isinstance(event, Ended)), None)
+
+    def _job_is_over(self) -> bool:
+        """Tell whether the engine has given the job up, e.g. because one of its processes could not begin."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_AFTER_SITES_S:
+            return False
+        self._looked_at = now
+        try:
+            assert self._session is not None
+            return str(self._session.get_job_meta(self._job).get("status", "")).startswith("FINISHED")
+        except Exception:  # The session may have ended.
+            return False
 
     def _back_without_job(self) -> str:
         """Return a site that is connected but takes no part: it was started again, and NVFlare gives it no job."""
