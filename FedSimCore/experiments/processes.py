@@ -146,7 +146,7 @@ class _Watch:
     def _ended(self, process: SpawnProcess) -> None:
         device, pipe = self._running.pop(process)
         code = process.exitcode
-        told = pipe.recv() if code != 0 and _has_message(pipe) else None
+        told = _message_in(pipe) if code != 0 else None
         pipe.close()
         if code == 0:
             return
@@ -183,11 +183,13 @@ class _Watch:
             process.kill()
 
 
-def _has_message(pipe: connection.Connection) -> bool:
+def _message_in(pipe: connection.Connection) -> tuple[ExitCode, str] | None:
+    """Return what a process that has ended told; None where it was killed, whose pipe is at its end."""
     try:
-        return pipe.poll()
+        told: tuple[ExitCode, str] | None = pipe.recv() if pipe.poll() else None
     except (EOFError, OSError):
-        return False
+        return None
+    return told
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

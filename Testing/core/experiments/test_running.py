@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from FedSimCore.cohorts import read_table
-from FedSimCore.errors import DiskError, InputError
+from FedSimCore.errors import DiskError, ExitCode, InputError
 from FedSimCore.evaluation.segmentation import compare
 from FedSimCore.experiments import workshop
 from FedSimCore.experiments.artifact import BEGUN_NAME, Bench
 from FedSimCore.experiments.hearts import RenderedCases
-from FedSimCore.experiments.processes import checked_devices, run_processes
+from FedSimCore.experiments.processes import _message_in, checked_devices, run_processes
 from FedSimCore.experiments.results import read_results
 from FedSimCore.experiments.segmenters import read_scores
 from FedSimCore.experiments.tables import main_table
@@ -170,6 +171,15 @@ def in_background(order):
     thread = Thread(target=run_processes, args=(order,))
     thread.start()
     return thread
+
+
+def test_a_process_that_was_killed_has_told_nothing_and_one_that_told_is_heard():
+    for sent in (None, (ExitCode.DISK, "The disk is full.")):
+        ours, theirs = Pipe(duplex=False)
+        if sent is not None:
+            theirs.send(sent)
+        theirs.close()
+        assert _message_in(ours) == sent
 
 
 @pytest.mark.slow
