@@ -89,6 +89,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing_half_written(tmp_path, 
     code = f"""
 import resource, signal, sys
 from pathlib import Path
+from FedSimCore.errors import DiskError
 from FedSimCore.volumes.io import read_volume, write_volume
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 volume = read_volume(Path({str(tmp_path / f"whole{suffix}")!r}))
@@ -96,7 +97,7 @@ for limit in (100, {size // 2}, {size - 200}, {size - 1}):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         write_volume(volume, Path({str(tmp_path / "out")!r}) / "a{suffix}")
-    except OSError:
+    except DiskError:
         continue
     sys.exit(f"no error at {{limit}} of {size} bytes")
 """
