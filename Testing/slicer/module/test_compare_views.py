@@ -115,13 +115,16 @@ def test_grey_values_are_shared_while_they_are_compared_and_given_back_after(pan
     assert [(display.GetWindow(), display.GetLevel()) for display in displays] == own
 
 
-def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(panel, session, scans, application):
+def test_a_blend_lays_the_simulation_over_the_scan_and_gives_the_views_back(
+    panel, session, scans, application, wait_for
+):
     import slicer
 
     real, simulated = scans
     layout = slicer.app.layoutManager()
     names = ("Red", "Green", "Yellow")
-    application.process_events()  # the views have found their places for the scans
+    wait_for(lambda: session.state.live_labels is not None)  # the first ones move the views to the heart
+    application.process_events()
     before, layout_before = [layers(composite(name)) for name in names], layout.layout
     places = [ras_at(layout.sliceWidget(name), 20, 30) for name in names]
     panel.ui.blendButton.click()
